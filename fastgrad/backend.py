@@ -1,0 +1,66 @@
+"""The backend in use: ``K.relu_forward`` is a compiled kernel, or its NumPy twin.
+
+``numba`` is the default; ``numpy`` is chosen by ``FASTGRAD_BACKEND=numpy``, by
+``set_backend("numpy")``, or, with a warning, because Numba cannot be imported.
+"""
+
+import os
+import warnings
+from importlib import import_module
+
+_PACKAGES = {"numba": "fastgrad.kernels", "numpy": "fastgrad.reference"}
+
+
+class Kernels:
+    """The kernels of the backend as attributes, each looked up once."""
+
+    def __init__(self):
+        self._use("numpy")
+
+    def _use(self, name):
+        self.__dict__.clear()
+        self.__dict__["_name"] = name
+        self.__dict__["_package"] = import_module(_PACKAGES[name])
+
+    def __getattr__(self, name):
+        value = getattr(self._package, name)
+        self.__dict__[name] = value
+        return value
+
+
+K = Kernels()
+
+
+def set_backend(name):
+    """Run everything from now on with ``"numba"`` kernels or their ``"numpy"`` twins.
+
+    Raises ``ValueError`` for another name, ``ImportError`` where Numba is missing.
+
+    >>> import fastgrad
+    >>> before = fastgrad.get_backend()
+    >>> fastgrad.set_backend("numpy")
+    >>> fastgrad.get_backend()
+    'numpy'
+    >>> fastgrad.set_backend(before)
+    """
+    if name not in _PACKAGES:
+        raise ValueError(f"set_backend: unknown backend {name!r}; expected 'numba' or 'numpy'")
+    K._use(name)
+
+
+def get_backend():
+    """Name of the backend in use, ``"numba"`` or ``"numpy"``."""
+    return K._name
+
+
+def _choose_default():
+    name = os.environ.get("FASTGRAD_BACKEND", "numba")
+    if name not in _PACKAGES:
+        raise ValueError(f"FASTGRAD_BACKEND={name!r} is unknown; expected 'numba' or 'numpy'")
+    try:
+        set_backend(name)
+    except ImportError as error:
+        warnings.warn(f"Numba cannot be used ({error}); running on NumPy, slowly", stacklevel=3)
+
+
+_choose_default()

@@ -1,0 +1,228 @@
+"""The register tile of the matrix product, chosen from the CPU's vector registers.
+
+A tile computes ``C[i, j] = start[i, j] + Σₖ A[i, k] · B[k, j]`` for up to ``TILE_ROWS`` rows and
+``TILE_VECTORS`` vectors of columns. All of C's tile stays in registers while k runs; each step
+loads one row of B and multiplies it by one broadcast element of A per row. A's two strides are
+free, so that the same tile serves ``X·W``, ``Xᵀ·dY`` and packed panels alike.
+
+Each element is one chain of fused multiply-adds in ascending k, whatever the tile's shape: how a
+product is cut into tiles, or shared between threads, cannot change a bit of it.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from ._cpu import vector_registers
+from ._simd import (
+    constant,
+    lane_mask,
+    masked_load,
+    masked_store,
+    plain_load,
+    plain_store,
+    splat_value,
+    suffix,
+)
+
+_INT64 = ir.IntType(64)
+
+_REGISTERS, _REGISTER_BYTES = vector_registers()
+# Accumulators take all registers but those for the row of B and one broadcast of A. A tile is
+# a whole number of 64-byte vectors wide.
+TILE_ROWS, TILE_VECTORS = {
+    (32, 64): (14, 2),  # AVX-512
+    (16, 32): (6, 2),  # AVX2
+    (32, 16): (6, 4),  # NEON
+    (16, 16): (3, 4),  # SSE
+}[_REGISTERS, _REGISTER_BYTES]
+TILE_WIDTH_BYTES = TILE_VECTORS * _REGISTER_BYTES
+# With one or two rows a wider tile keeps as many accumulators busy, and reads longer rows of B.
+WIDE_ROWS, WIDE_VECTORS = 2, 6
+
+
+def _index(value):
+    return ir.Constant(_INT64, value)
+
+
+class _Tile:
+    """Emits one LLVM function: the tile of ``rows`` rows and ``vectors`` vectors."""
+
+    def __init__(self, module, rows, vectors, element):
+        self.rows, self.vectors = rows, vectors
+        self.lanes = _REGISTER_BYTES // (4 if suffix(element) == "f32" else 8)
+        self.kind = ir.VectorType(element, self.lanes)
+        pointer = element.as_pointer()
+        name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}"
+        self.function = module.globals.get(name)
+        if self.function is None:
+            # a, a_row, a_step, b, b_step, depth, resume, start, start_row, c, c_row, last
+            arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
+            arguments += [pointer, _INT64, pointer, _INT64, _INT64]
+            self.function = ir.Function(
+                module, ir.FunctionType(ir.VoidType(), arguments), name
+            )
+            self.function.linkage = "internal"
+            self.function.attributes.add("noinline")
+            self._emit()
+
+    def _emit(self):
+        function = self.function
+        a, a_row, a_step, b, b_step, depth, resume, start, start_row, c, c_row, last = function.args
+        entry, fresh, resumed, ready, loop, done = (
+            function.append_basic_block(label)
+            for label in ("entry", "fresh", "resumed", "ready", "loop", "done")
+        )
+        builder = self.builder = ir.IRBuilder(entry)
+        self.mask = lane_mask(builder, last, self.kind)  # lanes in use in the last vector
+        zero = constant(self.kind, 0.0)
+        builder.cbranch(resume, resumed, fresh)
+        builder.position_at_end(fresh)
+        builder.branch(ready)
+        builder.position_at_end(resumed)
+        first = [self._load_row(self._row(start, start_row, i)) for i in range(self.rows)]
+        builder.branch(ready)
+
+        builder.position_at_end(ready)
+        initial = self._phis()
+        self._incoming(initial, [[zero] * self.vectors] * self.rows, fresh)
+        self._incoming(initial, first, resumed)
+        builder.cbranch(builder.icmp_signed(">", depth, _index(0)), loop, done)
+
+        builder.position_at_end(loop)
+        k = builder.phi(_INT64)
+        a_now, b_now = builder.phi(a.type), builder.phi(b.type)
+        totals = self._phis()
+        b_row = self._load_row(b_now)
+        updated = []
+        for i in range(self.rows):
+            factor = splat_value(builder, builder.load(self._row(a_now, a_row, i)), self.kind)
+            updated.append(
+                [self._multiply_add(factor, b_row[j], totals[i][j]) for j in range(self.vectors)]
+            )
+        k_next = builder.add(k, _index(1))
+        for phi, origin, following in (
+            (k, _index(0), k_next),
+            (a_now, a, builder.gep(a_now, [a_step])),
+            (b_now, b, builder.gep(b_now, [b_step])),
+        ):
+            phi.add_incoming(origin, ready)
+            phi.add_incoming(following, loop)
+        self._incoming(totals, initial, ready)
+        self._incoming(totals, updated, loop)
+        builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
+
+        builder.position_at_end(done)
+        final = self._phis()
+        self._incoming(final, initial, ready)
+        self._incoming(final, updated, loop)
+        for i in range(self.rows):
+            self._store_row(final[i], self._row(c, c_row, i))
+        builder.ret_void()
+
+    def _multiply_add(self, factor, vector, total):
+        # fmuladd fuses where the CPU has the instruction, and does not call a library where not.
+        name, kind = f"llvm.fmuladd.{suffix(self.kind)}", self.kind
+        module = self.builder.module
+        fused = module.declare_intrinsic(name, (), ir.FunctionType(kind, [kind, kind, kind]))
+        return self.builder.call(fused, [factor, vector, total])
+
+    def _row(self, pointer, stride, i):
+        return self.builder.gep(pointer, [self.builder.mul(stride, _index(i))])
+
+    def _columns(self, pointer):
+        """(pointer, is last) of each vector of a row."""
+        for j in range(self.vectors):
+            yield self.builder.gep(pointer, [_index(j * self.lanes)]), j == self.vectors - 1
+
+    def _load_row(self, pointer):
+        zero = constant(self.kind, 0.0)
+        return [
+            masked_load(self.builder, column, self.mask, zero)
+            if last
+            else plain_load(self.builder, column, self.kind)
+            for column, last in self._columns(pointer)
+        ]
+
+    def _store_row(self, values, pointer):
+        for value, (column, last) in zip(values, self._columns(pointer), strict=True):
+            if last:
+                masked_store(self.builder, value, column, self.mask)
+            else:
+                plain_store(self.builder, value, column)
+
+    def _phis(self):
+        return [[self.builder.phi(self.kind) for _ in range(self.vectors)] for _ in range(self.rows)]
+
+    def _incoming(self, phis, values, block):
+        for phi_row, value_row in zip(phis, values, strict=True):
+            for phi, value in zip(phi_row, value_row, strict=True):
+                phi.add_incoming(value, block)
+
+
+@intrinsic
+def tile_lanes(typing_context, x):
+    """Elements of ``x``'s type in one register of the tile: a compile-time constant."""
+
+    def codegen(context, builder, sig, args):
+        return _index(_REGISTER_BYTES * 8 // x.dtype.bitwidth)
+
+    return types.int64(x), codegen
+
+
+@intrinsic
+def multiply_tile(
+    typing_context,
+    a, a_at, a_row, a_step,
+    b, b_at, b_step,
+    depth,
+    resume, start, start_at, start_row,
+    c, c_at, c_row,
+    rows, columns,
+):  # fmt: skip
+    """``C = start + A · B`` on one tile; ``start`` is read only if ``resume``, else it is 0.
+
+    a, b, start, c     1-d arrays; ``x_at`` is the index of the tile's first element
+    a_row, a_step      distance between rows, and between successive k, of A
+    b_step             distance between successive k of B, whose columns are contiguous
+    start_row, c_row   distance between rows; ``start_row = 0`` repeats one row, as for a bias
+    rows, columns      size of the tile: up to TILE_ROWS and TILE_VECTORS · lanes, or the WIDE ones
+    """
+    index = types.int64
+    sig = types.void(
+        a, index, index, index, b, index, index, index, types.boolean, start, index, index,
+        c, index, index, index, index,
+    )  # fmt: skip
+
+    def codegen(context, builder, sig, args):
+        def address(position):
+            data = context.make_array(sig.args[position])(context, builder, args[position]).data
+            return builder.gep(data, [args[position + 1]])
+
+        element = context.get_data_type(a.dtype)
+        lanes = _REGISTER_BYTES * 8 // a.dtype.bitwidth
+        rows, columns = args[15], args[16]
+        operands = [
+            address(0), args[2], args[3], address(4), args[6], args[7],
+            builder.trunc(args[8], ir.IntType(1)), address(9), args[11], address(12), args[14],
+        ]  # fmt: skip
+        # 1 to TILE_VECTORS vectors; the last one has 1 to `lanes` columns in use
+        vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
+        last = builder.sub(
+            columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes))
+        )
+        finished = builder.append_basic_block("finished")
+        case = builder.add(builder.mul(rows, _index(WIDE_VECTORS + 1)), vectors)
+        switch = builder.switch(case, finished)
+        for i in range(1, TILE_ROWS + 1):
+            for j in range(1, (WIDE_VECTORS if i <= WIDE_ROWS else TILE_VECTORS) + 1):
+                block = builder.append_basic_block(f"tile_{i}x{j}")
+                switch.add_case(_index(i * (WIDE_VECTORS + 1) + j), block)
+                with builder.goto_block(block):
+                    tile = _Tile(builder.module, i, j, element)
+                    builder.call(tile.function, [*operands, last])
+                    builder.branch(finished)
+        builder.position_at_end(finished)
+        return context.get_dummy_value()
+
+    return sig, codegen

@@ -1,0 +1,331 @@
+"""Element-wise kernels as NumPy ufuncs whose inner loops are ours.
+
+A formula on scalars becomes a compiled loop, and the loop a ``numpy.ufunc``:
+
+    @elementwise(cost=0.2)
+    def sigmoid(x):
+        return _simd.sigmoid(x)
+
+NumPy then does what it does best, in C and in a quarter of a microsecond: broadcasting, strides,
+types, the output's allocation, overlap. The loop does ours: explicit vectors with a masked tail,
+our polynomials, and threads when the work is large. Unlike NumPy's own, it never warns about
+overflow or NaN: it leaves the floating-point flags as it found them.
+
+All loops share one C signature, ``loop(args, dims, steps, data)``, so one ``entry`` compiled
+once decides between one thread and several for all of them.
+"""
+
+import ctypes
+from functools import cached_property
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import carray, types
+from numba.core import cgutils
+from numba.extending import intrinsic, register_jitable
+
+from . import _simd
+from ._cpu import target
+from ._jit import compile_callback, compile_function, cut, leave, swap_thread_count, try_enter
+from ._threads import STATE, THREADS, THRESHOLD, policy
+
+_INT64 = ir.IntType(64)
+_BYTES = ir.IntType(8).as_pointer()
+LOOP_SIGNATURE = types.void(
+    types.CPointer(types.voidptr),
+    types.CPointer(types.intp),
+    types.CPointer(types.intp),
+    types.voidptr,
+)
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+# The record behind a loop's ``data``: what the shared entry must know of it.
+ADDRESS, COST, OPERANDS, STATE_ADDRESS = range(4)
+_COST_UNITS = 1024  # COST is nanoseconds per this many elements
+
+
+# ------------------------------------------------------------------ pieces of a loop
+
+
+@intrinsic
+def element(typing_context, pointer, offset, like):
+    """The float at ``pointer + offset`` bytes, of the type of ``like``."""
+
+    def codegen(context, builder, sig, args):
+        kind = context.get_data_type(sig.return_type)
+        place = builder.gep(args[0], [args[1]])
+        return builder.load(builder.bitcast(place, kind.as_pointer()))
+
+    return like(types.voidptr, types.intp, like), codegen
+
+
+@intrinsic
+def put(typing_context, pointer, offset, value):
+    """Store the float ``value`` at ``pointer + offset`` bytes."""
+
+    def codegen(context, builder, sig, args):
+        place = builder.gep(args[0], [args[1]])
+        builder.store(args[2], builder.bitcast(place, args[2].type.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.voidptr, types.intp, value), codegen
+
+
+@intrinsic
+def address_of(typing_context, pointer):
+    """A pointer as an integer."""
+
+    def codegen(context, builder, sig, args):
+        return builder.ptrtoint(args[0], _INT64)
+
+    return types.int64(types.voidptr), codegen
+
+
+@intrinsic
+def pointer_to(typing_context, address):
+    """An integer as a pointer."""
+
+    def codegen(context, builder, sig, args):
+        return builder.inttoptr(args[0], _BYTES)
+
+    return types.voidptr(types.int64), codegen
+
+
+@intrinsic
+def call_loop(typing_context, address, operands, args, start, stop, steps, careful):
+    """Run the loop at ``address`` on the elements from ``start`` to ``stop``."""
+
+    def codegen(context, builder, sig, values):
+        address, operands, args, start, stop, steps, careful = values
+        most = 8
+        shifted = cgutils.alloca_once(builder, _BYTES, size=_INT64(most))
+        size = cgutils.alloca_once_value(builder, builder.sub(stop, start))
+        with cgutils.for_range(builder, operands) as loop:
+            step = builder.load(builder.gep(steps, [loop.index]))
+            base = builder.load(builder.gep(args, [loop.index]))
+            moved = builder.gep(base, [builder.mul(start, step)])
+            builder.store(moved, builder.gep(shifted, [loop.index]))
+        kind = ir.FunctionType(ir.VoidType(), [shifted.type, size.type, size.type, _BYTES])
+        function = builder.inttoptr(address, kind.as_pointer())
+        flag = builder.inttoptr(builder.zext(careful, _INT64), _BYTES)
+        builder.call(function, [shifted, size, steps, flag])
+        return context.get_dummy_value()
+
+    pointers, index = types.CPointer(types.voidptr), types.intp
+    numbers = types.CPointer(types.intp)
+    sig = types.void(index, index, pointers, index, index, numbers, types.boolean)
+    return sig, codegen
+
+
+@intrinsic
+def save_flags(typing_context):
+    """The floating-point status register."""
+
+    def codegen(context, builder, sig, args):
+        cell = cgutils.alloca_once(builder, _INT64)
+        builder.store(_INT64(0), cell)
+        if target()[0].startswith("x86_64"):
+            place = builder.bitcast(cell, _BYTES)
+            _simd.call_llvm(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), place)
+            return builder.load(cell)
+        if target()[0].startswith(("aarch64", "arm64")):
+            return _simd.call_llvm(builder, "llvm.aarch64.get.fpsr", _INT64)
+        return builder.load(cell)
+
+    return types.int64(), codegen
+
+
+@intrinsic
+def restore_flags(typing_context, flags):
+    """Set the floating-point status register to what ``save_flags`` returned."""
+
+    def codegen(context, builder, sig, args):
+        if target()[0].startswith("x86_64"):
+            place = builder.bitcast(cgutils.alloca_once_value(builder, args[0]), _BYTES)
+            _simd.call_llvm(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), place)
+        elif target()[0].startswith(("aarch64", "arm64")):
+            _simd.call_llvm(builder, "llvm.aarch64.set.fpsr", ir.VoidType(), args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+_LOOP = """
+def loop(args, dims, steps, careful):
+    n = dims[0]
+    if not address_of(careful):
+{fast_paths}
+    for i in range(n):
+        put(args[{out}], i * steps[{out}], formula({scalars}))
+"""
+
+_FAST_PATH = """
+        if {condition}:
+            {arrays}
+            width = lanes(y)
+            stop = n - width + 1
+            for i in range(0, stop, width):
+                store(y, i, formula({whole}))
+            done = n // width * width
+            if done < n:
+                store_part(y, done, n - done, formula({part}))
+            return
+"""
+
+
+def _loop_source(inputs):
+    """Source of a loop with ``inputs`` inputs: a fast path for each mix of arrays and scalars.
+
+    With one or two inputs, one of two may be a scalar (step 0); with three all are arrays.
+    """
+    mixes = ["a" * inputs] + (["as", "sa"] if inputs == 2 else [])
+    paths = []
+    for mix in mixes:
+        conditions = [f"steps[{inputs}] == itemsize"]
+        arrays = [f"y = carray(args[{inputs}], (n,), dtype)"]
+        whole, part = [], []
+        for k, kind in enumerate(mix):
+            if kind == "a":
+                conditions.append(f"steps[{k}] == itemsize")
+                arrays.append(f"x{k} = carray(args[{k}], (n,), dtype)")
+                whole.append(f"load(x{k}, i)")
+                part.append(f"load_part(x{k}, done, n - done, 1.0)")
+            else:
+                conditions.append(f"steps[{k}] == 0")
+                arrays.append(f"s{k} = splat(y, element(args[{k}], 0, zero))")
+                whole.append(f"s{k}")
+                part.append(f"s{k}")
+        paths.append(
+            _FAST_PATH.format(
+                condition=" and ".join(conditions),
+                arrays="\n            ".join(arrays),
+                whole=", ".join(whole),
+                part=", ".join(part),
+            )
+        )
+    scalars = ", ".join(f"element(args[{k}], i * steps[{k}], zero)" for k in range(inputs))
+    return _LOOP.format(fast_paths="".join(paths), out=inputs, scalars=scalars)
+
+
+# ------------------------------------------------------------------ the shared entry
+
+
+@register_jitable
+def _sequential(args, steps, operands, n):
+    """Whether elements must be done in order: a reduction, or an output that feeds later inputs."""
+    out = operands - 1
+    step = steps[out]
+    if step <= 0:
+        return True
+    for k in range(out):
+        distance = abs(address_of(args[out]) - address_of(args[k]))
+        if distance != 0 and distance < n * max(step, abs(steps[k])) and steps[k] != 0:
+            return True
+        if steps[k] == 0 and 0 <= address_of(args[k]) - address_of(args[out]) < n * step:
+            return True
+    return False
+
+
+def _split(loop, operands, args, n, steps, state):
+    """Run a loop on all threads, in parts of whole cache lines."""
+    if try_enter(state):
+        parts = state[THREADS]
+        before = swap_thread_count(parts)
+        for part in numba.prange(parts):
+            start, stop = cut(n, 64, part, parts), cut(n, 64, part + 1, parts)
+            call_loop(loop, operands, args, start, stop, steps, False)
+        swap_thread_count(before)
+        leave(state)
+    else:
+        call_loop(loop, operands, args, 0, n, steps, False)
+
+
+def _make_entry():
+    policy.start()
+    split = compile_function(_split, "ufunc.split", parallel=True)
+
+    def entry(args, dims, steps, data):
+        flags = save_flags()
+        record = carray(data, (4,), np.int64)
+        state = carray(pointer_to(record[STATE_ADDRESS]), (4,), np.int64)
+        loop, operands, n = record[ADDRESS], record[OPERANDS], dims[0]
+        if _sequential(args, steps, operands, n):
+            call_loop(loop, operands, args, 0, n, steps, True)
+        elif n * record[COST] < state[THRESHOLD] * _COST_UNITS:
+            call_loop(loop, operands, args, 0, n, steps, False)
+        else:
+            split(loop, operands, args, n, steps, state)
+        restore_flags(flags)
+
+    return compile_callback(entry, LOOP_SIGNATURE, "ufunc.entry")
+
+
+# ------------------------------------------------------------------ ufuncs
+
+_alive = []  # whatever NumPy's ufuncs point to
+_entry = None
+
+
+def _capi_make_ufunc():
+    """NumPy's C function ``PyUFunc_FromFuncAndData``: slot 1 of its stable ufunc C API."""
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    capsule = np._core._multiarray_umath._UFUNC_API
+    table = ctypes.cast(get_pointer(capsule, None), ctypes.POINTER(ctypes.c_void_p))
+    pointer, number = ctypes.c_void_p, ctypes.c_int
+    arguments = [pointer, pointer, pointer, number, number, number, number]
+    arguments += [ctypes.c_char_p, ctypes.c_char_p, number]
+    return ctypes.PYFUNCTYPE(ctypes.py_object, *arguments)(table[1])
+
+
+class Elementwise:
+    """The declaration of an element-wise kernel; ``ufunc`` is what to call."""
+
+    def __init__(self, formula, cost):
+        self.formula = formula
+        self.cost = cost
+        self.name = formula.__name__
+        self.inputs = formula.__code__.co_argcount
+
+    def _compile(self, dtype):
+        scope = {
+            name: getattr(_simd, name)
+            for name in ("lanes", "load", "load_part", "store", "store_part", "splat")
+        }
+        scope |= {"carray": carray, "element": element, "put": put, "address_of": address_of}
+        scope |= {"formula": register_jitable(self.formula), "dtype": dtype.type}
+        scope |= {"itemsize": dtype.itemsize, "zero": dtype.type(0), "__name__": __name__}
+        exec(compile(_loop_source(self.inputs), f"<loop of {self.name}>", "exec"), scope)
+        return compile_callback(scope["loop"], LOOP_SIGNATURE, f"ufunc.{self.name}-{dtype.name}")
+
+    @cached_property
+    def ufunc(self):
+        """The ufunc; the first use compiles its loops, or loads them from the cache."""
+        global _entry
+        if _entry is None:
+            _entry = _make_entry()
+        loops = [self._compile(dtype) for dtype in _DTYPES]
+        operands = self.inputs + 1
+        cost = max(1, round(self.cost * _COST_UNITS))
+        records = np.array(
+            [[loop.address, cost, operands, STATE.ctypes.data] for loop in loops], np.int64
+        )
+        count = len(_DTYPES)
+        entries = (ctypes.c_void_p * count)(*[_entry.address] * count)
+        data = (ctypes.c_void_p * count)(*(row.ctypes.data for row in records))
+        kinds = (ctypes.c_char * (count * operands))(
+            *(dtype.num for dtype in _DTYPES for _ in range(operands))
+        )
+        name, doc = self.name.encode(), (self.formula.__doc__ or "").encode()
+        _alive.append((loops, records, entries, data, kinds, name, doc))
+        no_identity = -1
+        return _capi_make_ufunc()(
+            ctypes.addressof(entries), ctypes.addressof(data), ctypes.addressof(kinds),
+            count, self.inputs, 1, no_identity, name, doc, 0,
+        )  # fmt: skip
+
+
+def elementwise(*, cost):
+    """Declare an element-wise kernel by its formula; ``cost`` is nanoseconds per float32."""
+    return lambda formula: Elementwise(formula, cost)

@@ -1,0 +1,47 @@
+"""Batches: rows of a whole array, picked by index."""
+
+import numpy as np
+
+from ._jit import kernel
+
+
+def _bad_index(code, indices, size):
+    position = code - 1
+    raise IndexError(
+        f"gather_rows: index {indices[position]} at position {position} is out of range; "
+        f"expected 0 <= index < {size}"
+    )
+
+
+@kernel(serial=True, on_error=_bad_index)
+def _check_indices(start, stop, indices, size):
+    for i in range(start, stop):
+        if indices[i] < 0 or indices[i] >= size:
+            return i + 1
+    return 0
+
+
+@kernel
+def _gather_rows(start, stop, x, indices, out):
+    """Rows ``start`` to ``stop`` of out (m, bytes) = rows ``indices`` of x (n, bytes)."""
+    for i in range(start, stop):
+        source = x[indices[i]]
+        target = out[i]
+        for j in range(target.size):
+            target[j] = source[j]
+
+
+def gather_rows(x, indices):
+    """``x[indices]`` along the first axis, for any type of elements.
+
+    x (n, ...) contiguous, indices (m,) int64; ``IndexError`` for an index outside 0 to n - 1.
+    """
+    out = np.empty((indices.size, *x.shape[1:]), x.dtype)
+    _check_indices(indices.size, 0, indices, x.shape[0])
+    if out.size:
+        as_bytes = x.reshape(x.shape[0], -1).view(np.uint8)
+        _gather_rows(
+            indices.size, out.nbytes * 0.05, as_bytes, indices,
+            out.reshape(indices.size, -1).view(np.uint8),
+        )  # fmt: skip
+    return out

@@ -1,0 +1,52 @@
+"""NumPy twins of ``fastgrad.kernels.matmul``."""
+
+import numpy as np
+
+from .elementwise import quiet
+
+__all__ = [
+    "linear_backward",
+    "linear_forward",
+    "matmul",
+    "matmul_nt",
+    "matmul_tn",
+    "transpose",
+]
+
+
+@quiet
+def matmul(a, b, bias=None, out=None):
+    out = np.matmul(a, b, out=out)
+    if bias is not None:
+        out += bias
+    return out
+
+
+@quiet
+def matmul_nt(a, b, out=None):
+    return np.matmul(a, b.T, out=out)
+
+
+@quiet
+def matmul_tn(a, b, out=None):
+    return np.matmul(a.T, b, out=out)
+
+
+def transpose(x, out=None):
+    if out is None:
+        return np.ascontiguousarray(x.T)
+    out[...] = x.T
+    return out
+
+
+def linear_forward(x, weight, bias=None, out=None):
+    return matmul(x, weight, bias, out)
+
+
+@quiet
+def linear_backward(grad, x, weight, needs=(True, True, True)):
+    return (
+        grad @ weight.T if needs[0] else None,
+        x.T @ grad if needs[1] else None,
+        grad.sum(axis=0) if needs[2] else None,
+    )

@@ -1,0 +1,59 @@
+"""NumPy twins of ``fastgrad.kernels.norm``."""
+
+import numpy as np
+
+from .elementwise import quiet
+
+__all__ = ["batch_norm_apply", "batch_norm_backward", "batch_norm_forward", "update_running"]
+
+
+def _axes(x):
+    return (0, *range(2, x.ndim))
+
+
+def _column(v, x):
+    """A vector of channels, shaped to broadcast against x."""
+    return v.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def _normalize(x, mean, rstd, weight, bias):
+    out = (x - _column(mean, x)) * _column(rstd, x)
+    if weight is not None:
+        out = out * _column(weight, x)
+    return out if bias is None else out + _column(bias, x)
+
+
+@quiet
+def batch_norm_forward(x, weight=None, bias=None, eps=1e-5):
+    mean = x.mean(axis=_axes(x), dtype=np.float64)
+    var = np.square(x - _column(mean, x)).mean(axis=_axes(x), dtype=np.float64)
+    rstd = 1 / np.sqrt(var + eps)
+    out = _normalize(x, mean, rstd, weight, bias)
+    return tuple(v.astype(x.dtype) for v in (out, mean, var, rstd))
+
+
+@quiet
+def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5):
+    rstd = (1 / np.sqrt(var + eps)).astype(x.dtype)
+    return _normalize(x, mean, rstd, weight, bias), rstd
+
+
+@quiet
+def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True):
+    x_hat = (x - _column(mean, x)) * _column(rstd, x)
+    grad_bias = grad.sum(axis=_axes(x))
+    grad_weight = (grad * x_hat).sum(axis=_axes(x))
+    gain = rstd if weight is None else rstd * weight
+    grad_x = grad
+    if training:
+        size = x.dtype.type(x.size / x.shape[1])
+        grad_x = grad - _column(grad_bias / size, x) - x_hat * _column(grad_weight / size, x)
+    return grad_x * _column(gain, x), grad_weight, grad_bias
+
+
+def update_running(running_mean, running_var, mean, var, momentum, count):
+    correction = count / (count - 1) if count > 1 else float("nan")
+    running_mean *= 1 - momentum
+    running_mean += momentum * mean
+    running_var *= 1 - momentum
+    running_var += momentum * correction * var

@@ -1,0 +1,36 @@
+"""NumPy twins of ``fastgrad.kernels.random``: the same bits."""
+
+import numpy as np
+
+__all__ = ["draw", "dropout"]
+
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+
+
+def draw(state, count):
+    ticket = state.copy()
+    state[1] += np.uint64(-(-count // 4))
+    return ticket
+
+
+def _philox(ticket, blocks):
+    """(blocks, 4) uint32 in uint64: Philox4x32-10 of the blocks from the ticket's offset on."""
+    seed = ticket[0]
+    block = ticket[1] + np.arange(blocks, dtype=np.uint64)
+    a, b = block & _LOW, block >> _HALF
+    c, d = np.zeros_like(a), np.zeros_like(a)
+    key0, key1 = seed & _LOW, seed >> _HALF
+    for _ in range(10):
+        p, q = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
+        a, b, c, d = (q >> _HALF) ^ b ^ key0, q & _LOW, (p >> _HALF) ^ d ^ key1, p & _LOW
+        key0, key1 = (key0 + _WEYL[0]) & _LOW, (key1 + _WEYL[1]) & _LOW
+    return np.stack([a, b, c, d], axis=1)
+
+
+def dropout(x, p, ticket):
+    numbers = _philox(ticket, -(-x.size // 4)).ravel()[: x.size].reshape(x.shape)
+    keep = numbers >= np.uint64(round(p * 2.0**32))
+    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
+    return np.where(keep, x * scale, x.dtype.type(0))

@@ -1,0 +1,269 @@
+"""The tape: what was computed from what, and the walk back.
+
+A ``Node`` stands for the result of one operation. It holds the operation's pull-back and, for
+each input, where that input came from: another node, a leaf tensor, or nothing that needs a
+gradient. Nodes carry creation numbers. An operation's inputs are older than its result, so
+visiting the reachable nodes in descending order meets every node after all its users: no
+recursion, no topological sort, and a chain 100,000 operations deep is no different from a short one.
+
+Broadcast reduction, gradient accumulation and ownership live here and nowhere else.
+"""
+
+import heapq
+import itertools
+import threading
+import traceback
+
+import numpy as np
+
+from .backend import K
+
+_numbers = itertools.count()
+
+
+class _Mode(threading.local):
+    grad_enabled = True
+
+
+mode = _Mode()
+
+
+class _SetGrad:
+    """A context manager, and a decorator, that switches recording on or off."""
+
+    _value = None
+
+    def __enter__(self):
+        self._before = mode.grad_enabled
+        mode.grad_enabled = self._value
+        return self
+
+    def __exit__(self, *exception):
+        mode.grad_enabled = self._before
+
+    def __call__(self, function):
+        from functools import wraps
+
+        @wraps(function)
+        def wrapper(*args, **kwargs):
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return wrapper
+
+
+class no_grad(_SetGrad):
+    """Record nothing inside: results do not require gradients.
+
+    >>> import fastgrad as fg
+    >>> x = fg.tensor([1.0], requires_grad=True)
+    >>> with fg.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    _value = False
+
+
+class enable_grad(_SetGrad):
+    """Record inside, also where a surrounding ``no_grad`` has switched recording off."""
+
+    _value = True
+
+
+def is_grad_enabled():
+    """Whether operations of this thread are recorded."""
+    return mode.grad_enabled
+
+
+class Node:
+    """The result of one recorded operation.
+
+    op       name of the operation
+    vjp      its pull-back: the gradient of the result to those of the inputs; None when freed
+    inputs   per input a Node, a leaf tensor, or None where no gradient is needed
+    saved    (version cell, version, name) of each array that the pull-back holds
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "dtype",
+        "hooks",
+        "inputs",
+        "number",
+        "op",
+        "retained",
+        "saved",
+        "shape",
+        "vjp",
+    )
+
+    def __init__(self, op, vjp, inputs, saved, out):
+        self.number = next(_numbers)
+        self.op = op
+        self.vjp = vjp
+        self.inputs = inputs
+        self.saved = saved
+        self.shape = out.shape
+        self.dtype = out.dtype
+        self.hooks = None
+        self.retained = None
+
+    def __repr__(self):
+        return f"<{self.op.title().replace('_', '')}Backward>"
+
+    def check_versions(self):
+        for cell, version, name in self.saved:
+            if cell[0] != version:
+                raise RuntimeError(
+                    f"{self.op}: its {name} was changed in place after the forward pass (version "
+                    f"{cell[0]}, expected {version}), so its gradient cannot be computed; change "
+                    "a copy instead (x = x + y, or x.clone())"
+                )
+
+
+class _Gradients:
+    """Gradients that have arrived so far, by node or leaf."""
+
+    def __init__(self):
+        self.arrays = {}
+        self.owned = set()
+
+    def add(self, key, array, fresh):
+        """Add a contribution. ``fresh``: nobody else holds the array, it may be changed."""
+        before = self.arrays.get(key)
+        if before is None:
+            self.arrays[key] = array
+            if fresh:
+                self.owned.add(key)
+        elif key in self.owned:
+            K.add(before, array, out=before)
+        else:
+            self.arrays[key] = np.asarray(K.add(before, array))
+            self.owned.add(key)
+
+    def take(self, key):
+        """(gradient, whether it may be changed), removed from here."""
+        owned = key in self.owned
+        self.owned.discard(key)
+        return self.arrays.pop(key), owned
+
+
+def _fit(array, shape, dtype):
+    """A gradient in its tensor's shape and type: sum over what broadcasting stretched."""
+    if array.shape != shape:
+        array = K.unbroadcast(array, shape)
+    if array.dtype != dtype:
+        array = array.astype(dtype)
+    return array
+
+
+def _pull_back(node, grad, needs):
+    """The gradients of a node's inputs, None where not needed."""
+    vjp = node.vjp
+    if vjp is None:
+        raise RuntimeError(
+            f"{node.op}: backward a second time through a graph whose saved arrays were freed; "
+            "pass retain_graph=True to the first backward"
+        )
+    if node.saved:
+        node.check_versions()
+    return (vjp(grad),) if len(needs) == 1 else vjp(grad, needs)
+
+
+def _run_hooks(hooks, array):
+    for hook in list(hooks.values()):
+        array = hook(array)
+    return array
+
+
+def walk(roots, retain_graph=False, targets=None):
+    """Carry gradients from ``roots`` back to the leaves.
+
+    roots     (node or leaf, gradient array) pairs
+    targets   None: add to the ``grad`` of every leaf reached. Otherwise nodes and leaves: return
+              a dict of the gradients that reached these, and touch no ``grad``.
+    """
+    gradients = _Gradients()
+    heap, leaves = [], {}
+
+    def arrive(key, array, fresh):
+        if type(key) is Node:
+            if key not in gradients.arrays:
+                heapq.heappush(heap, (-key.number, key))
+            gradients.add(key, _fit(array, key.shape, key.dtype), fresh)
+        else:
+            leaves[key] = None
+            gradients.add(key, _fit(array, key.data.shape, key.data.dtype), fresh)
+
+    wanted = None if targets is None else _leading_to(targets, [key for key, _ in roots])
+    captured = {}
+    for key, array in roots:
+        arrive(key, array, False)
+    while heap:
+        node = heapq.heappop(heap)[1]
+        grad, _ = gradients.take(node)
+        if node.hooks:
+            grad = _run_hooks(node.hooks, grad)
+        if node.retained is not None and targets is None:
+            tensor = node.retained()
+            if tensor is not None:
+                tensor._accumulate(grad, False)
+        if targets is not None and node in targets:
+            captured[node] = grad
+        inputs = node.inputs
+        if wanted is None:
+            needs = [key is not None for key in inputs]
+        else:
+            needs = [key in wanted for key in inputs]
+            if not any(needs):
+                continue
+        try:
+            results = _pull_back(node, grad, needs)
+        except Exception as error:
+            error.add_note(f"in the backward pass of {node.op}")
+            raise
+        for key, needed, array in zip(inputs, needs, results, strict=True):
+            if needed and array is not None:
+                array = np.asarray(array)
+                # The contract of pull-backs: they return new arrays, the gradient, or views.
+                fresh = array is not grad and array.base is None
+                arrive(key, array, fresh)
+        if not retain_graph:
+            node.vjp = None
+            node.saved = ()
+            node.inputs = ()
+    for leaf in leaves:
+        grad, owned = gradients.take(leaf)
+        if leaf._hooks:
+            grad, owned = _run_hooks(leaf._hooks, grad), False
+        if targets is None:
+            leaf._accumulate(grad, owned)
+        elif leaf in targets:
+            captured[leaf] = grad
+    return captured
+
+
+def _leading_to(targets, roots):
+    """All nodes and leaves on a path from ``roots`` back to one of ``targets``, ends included."""
+    reachable, stack = {}, [key for key in roots if type(key) is Node]
+    while stack:
+        node = stack.pop()
+        if node.number not in reachable:
+            reachable[node.number] = node
+            stack.extend(key for key in node.inputs if type(key) is Node)
+    wanted = set(targets)
+    for _, node in sorted(reachable.items()):
+        if any(key in wanted for key in node.inputs if key is not None):
+            wanted.add(node)
+    return wanted
+
+
+def user_line():
+    """The innermost line outside this package, for messages."""
+    package = __name__.rpartition(".")[0]
+    for frame, line in traceback.walk_stack(None):
+        if not frame.f_globals.get("__name__", "").startswith(package):
+            return f"{frame.f_code.co_filename}:{line}"
+    return "?"
