@@ -12,7 +12,7 @@ Broadcast reduction, gradient accumulation and ownership live here and nowhere e
 import heapq
 import itertools
 import threading
-import traceback
+from functools import wraps
 
 import numpy as np
 
@@ -42,8 +42,6 @@ class _SetGrad:
         mode.grad_enabled = self._before
 
     def __call__(self, function):
-        from functools import wraps
-
         @wraps(function)
         def wrapper(*args, **kwargs):
             with type(self)():
@@ -224,7 +222,7 @@ def walk(roots, retain_graph=False, targets=None):
         except Exception as error:
             error.add_note(f"in the backward pass of {node.op}")
             raise
-        for key, needed, array in zip(inputs, needs, results, strict=True):
+        for key, needed, array in zip(inputs, needs, results, strict=False):
             if needed and array is not None:
                 array = np.asarray(array)
                 # The contract of pull-backs: they return new arrays, the gradient, or views.
@@ -259,11 +257,3 @@ def _leading_to(targets, roots):
             wanted.add(node)
     return wanted
 
-
-def user_line():
-    """The innermost line outside this package, for messages."""
-    package = __name__.rpartition(".")[0]
-    for frame, line in traceback.walk_stack(None):
-        if not frame.f_globals.get("__name__", "").startswith(package):
-            return f"{frame.f_code.co_filename}:{line}"
-    return "?"

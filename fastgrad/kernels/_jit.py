@@ -36,10 +36,26 @@ _INT64 = ir.IntType(64)
 
 
 def compile_function(function, name, **flags):
-    """Numba's dispatcher for ``function``, with our flags and our cache."""
+    """Numba's dispatcher for ``function``, with our flags and our cache.
+
+    To Numba, a read-only or strided array has a type of its own. Instead of compiling for that,
+    in the middle of somebody's training, the call is made again with a plain copy.
+    """
     dispatcher = numba.njit(**FLAGS, **flags)(function)
     dispatcher._cache = KernelCache(name)
+    compile_for = dispatcher._compile_for_args
+
+    def compile_for_plain(*args, **kwargs):
+        if all(_is_plain(arg) for arg in args):
+            return compile_for(*args, **kwargs)
+        return lambda *args: dispatcher(*(a if _is_plain(a) else a.copy() for a in args))
+
+    dispatcher._compile_for_args = compile_for_plain
     return dispatcher
+
+
+def _is_plain(x):
+    return not isinstance(x, np.ndarray) or x.flags.carray
 
 
 def compile_callback(function, sig, name):

@@ -1,0 +1,150 @@
+"""One table that binds operations to Tensor's operators and methods."""
+
+import numpy as np
+
+from . import ops
+from .backend import K
+from .tape import mode
+from .tensor import Tensor
+
+
+def _reflected(function):
+    return lambda self, other: function(other, self)
+
+
+def _inplace(function):
+    """``x.add_(y)``: the operation, and its result written into x's own array."""
+
+    def method(self, other):
+        _check_inplace(self, function.__name__)
+        result = function(self, other)
+        if result.shape != self.shape:
+            raise ValueError(
+                f"{function.__name__}_: the result has shape {result.shape}, which does not fit "
+                f"into {self.shape}"
+            )
+        K.copy(result.data.astype(self.dtype, copy=False), out=self.data)
+        self._version[0] += 1
+        if result._node is not None:
+            self._node, self._requires_grad = result._node, True
+            _renew_saved_version(result._node, result._version, self._version)
+        return self
+
+    method.__doc__ = f"In-place ``{function.__name__}``; returns the tensor."
+    return method
+
+
+def _renew_saved_version(node, before, now):
+    """The result that a pull-back saved lives in another tensor now, at its present version."""
+    node.saved = [
+        (now, now[0], name) if cell is before else (cell, version, name)
+        for cell, version, name in node.saved
+    ]
+
+
+def _check_inplace(tensor, name):
+    if mode.grad_enabled and tensor._requires_grad and tensor._node is None:
+        raise RuntimeError(
+            f"{name}_: a leaf that requires grad cannot be changed in place while operations are "
+            "recorded; do it in no_grad, or change x.detach()"
+        )
+
+
+def _zero_(self):
+    """Set all elements to 0; returns the tensor."""
+    return _fill_(self, 0)
+
+
+def _fill_(self, value):
+    """Set all elements to ``value``; returns the tensor."""
+    _check_inplace(self, "fill")
+    if self._node is not None and mode.grad_enabled:
+        raise RuntimeError("fill_: expected a tensor outside the graph; use no_grad or detach")
+    K.fill(self.data, value)
+    self._version[0] += 1
+    return self
+
+
+def _copy_(self, source):
+    """Overwrite the elements with those of ``source``, broadcast; returns the tensor."""
+    _check_inplace(self, "copy")
+    if self._node is not None and mode.grad_enabled:
+        raise RuntimeError("copy_: expected a tensor outside the graph; use no_grad or detach")
+    array = source.data if isinstance(source, Tensor) else np.asarray(source)
+    try:
+        array = np.broadcast_to(array, self.shape)
+    except ValueError:
+        raise ValueError(f"copy_: {array.shape} does not broadcast to {self.shape}") from None
+    self.data[...] = array
+    self._version[0] += 1
+    return self
+
+
+def _sizes(shape):
+    """``x.reshape(2, 3)`` or ``x.reshape((2, 3))``."""
+    return shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+
+
+def _max(self):
+    """The largest element."""
+    return ops.amax(self)
+
+
+_TABLE = {
+    "__add__": ops.add,
+    "__radd__": _reflected(ops.add),
+    "__sub__": ops.sub,
+    "__rsub__": _reflected(ops.sub),
+    "__mul__": ops.mul,
+    "__rmul__": _reflected(ops.mul),
+    "__truediv__": ops.div,
+    "__rtruediv__": _reflected(ops.div),
+    "__matmul__": ops.matmul,
+    "__rmatmul__": _reflected(ops.matmul),
+    "__neg__": ops.neg,
+    "__iadd__": _inplace(ops.add),
+    "__isub__": _inplace(ops.sub),
+    "__imul__": _inplace(ops.mul),
+    "__itruediv__": _inplace(ops.div),
+    "add": ops.add,
+    "sub": ops.sub,
+    "mul": ops.mul,
+    "div": ops.div,
+    "neg": ops.neg,
+    "add_": _inplace(ops.add),
+    "sub_": _inplace(ops.sub),
+    "mul_": _inplace(ops.mul),
+    "div_": _inplace(ops.div),
+    "zero_": _zero_,
+    "fill_": _fill_,
+    "copy_": _copy_,
+    "matmul": ops.matmul,
+    "mm": ops.matmul,
+    "exp": ops.exp,
+    "log": ops.log,
+    "sqrt": ops.sqrt,
+    "tanh": ops.tanh,
+    "sigmoid": ops.sigmoid,
+    "relu": ops.relu,
+    "softmax": ops.softmax,
+    "log_softmax": ops.log_softmax,
+    "sum": ops.sum,
+    "mean": ops.mean,
+    "amax": ops.amax,
+    "max": _max,
+    "argmax": ops.argmax,
+    "clone": ops.clone,
+    "flatten": ops.flatten,
+    "transpose": ops.transpose,
+    "reshape": lambda self, *shape: ops.reshape(self, shape=_sizes(shape)),
+    "view": lambda self, *shape: ops.reshape(self, shape=_sizes(shape)),
+    "t": lambda self: ops.transpose(self, 0, 1) if self.ndim > 1 else self,
+    "T": property(lambda self: ops.transpose(self, 0, 1) if self.ndim > 1 else self),
+    "to": lambda self, dtype: self if self.dtype == dtype else ops.cast(self, dtype=dtype),
+    "float": lambda self: self.to(np.float32),
+    "double": lambda self: self.to(np.float64),
+    "long": lambda self: self.to(np.int64),
+}
+
+for _name, _function in _TABLE.items():
+    setattr(Tensor, _name, _function)

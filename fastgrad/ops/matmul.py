@@ -1,0 +1,82 @@
+"""Rules of matrix products."""
+
+from ..backend import K
+from ..tensor import op
+
+
+def _check_floats(name, *arrays):
+    """Arrays of one float type, or a TypeError that names them."""
+    dtypes = [x.dtype for x in arrays]
+    if any(dtype.kind != "f" for dtype in dtypes) or len(set(dtypes)) > 1:
+        raise TypeError(
+            f"{name}: expected float tensors of one type, got "
+            f"{' and '.join(dtype.name for dtype in dtypes)}; convert with x.to(dtype)"
+        )
+
+
+@op
+def matmul(a, b):
+    """Matrix product ``a · b``.
+
+    (m, k)·(k, n) gives (m, n). A vector counts as a row on the left, as a column on the right,
+    and leaves no axis in the result. On the left, leading axes (\\*, k) are kept.
+
+    Raises ``ValueError`` where the inner sizes differ, ``TypeError`` where the types do.
+
+    >>> import fastgrad as fg
+    >>> fg.matmul(fg.tensor([[1.0, 2.0]]), fg.tensor([[3.0], [4.0]]))
+    tensor([[11.]])
+    """
+    _check_floats("matmul", a, b)
+    if not a.ndim or not 1 <= b.ndim <= 2:
+        raise ValueError(
+            f"matmul: expected (*, k) @ (k, n) or (*, k) @ (k,), got {a.shape} @ {b.shape}"
+        )
+    if a.shape[-1] != b.shape[0]:
+        raise ValueError(
+            f"matmul: inner sizes differ: {a.shape} @ {b.shape}; expected ({a.shape[-1]}, n) "
+            "on the right"
+        )
+    shape, a_shape, b_shape = a.shape[:-1] + b.shape[1:], a.shape, b.shape
+    a, b = a.reshape(-1, a.shape[-1]), b.reshape(b.shape[0], -1)
+    out = K.matmul(a, b).reshape(shape)
+
+    def vjp(grad, needs=(True, True)):
+        grad = grad.reshape(len(a), -1)
+        return (
+            K.matmul_nt(grad, b).reshape(a_shape) if needs[0] else None,
+            K.matmul_tn(a, grad).reshape(b_shape) if needs[1] else None,
+        )
+
+    return out, vjp
+
+
+@op
+def linear(x, weight, bias=None):
+    """``Y = X · W + b`` with x (\\*, in), weight (in, out) and bias (out,).
+
+    Note the weight's orientation: PyTorch's is (out, in).
+
+    >>> import fastgrad as fg
+    >>> fg.linear(fg.tensor([[1.0, 2.0]]), fg.tensor([[3.0], [4.0]]), fg.tensor([0.5]))
+    tensor([[11.5000]])
+    """
+    _check_floats("linear", x, weight, *(() if bias is None else (bias,)))
+    if not x.ndim or weight.ndim != 2 or x.shape[-1] != weight.shape[0]:
+        raise ValueError(
+            f"linear: x {x.shape} does not fit weight {weight.shape}; expected x (*, in) and "
+            "weight (in, out), the transpose of PyTorch's"
+        )
+    if bias is not None and bias.shape != weight.shape[1:]:
+        raise ValueError(f"linear: bias has shape {bias.shape}, expected ({weight.shape[1]},)")
+    x_shape = x.shape
+    x = x.reshape(-1, x.shape[-1])
+    out = K.linear_forward(x, weight, bias).reshape(*x_shape[:-1], -1)
+
+    def vjp(grad, needs=(True, True, True)):
+        grad = grad.reshape(-1, grad.shape[-1])
+        grads = K.linear_backward(grad, x, weight, (*needs, False)[:3])
+        grad_x = None if grads[0] is None else grads[0].reshape(x_shape)
+        return grad_x, *grads[1:]
+
+    return out, vjp
