@@ -8,6 +8,20 @@ import os
 import warnings
 from importlib import import_module
 
+try:
+    from .kernels._threads import get_num_threads, set_num_threads
+except ImportError:  # no Numba: NumPy's own threads are not ours to count
+
+    def get_num_threads():
+        """Number of threads that kernels run on: 1 without Numba."""
+        return 1
+
+    def set_num_threads(count):
+        """Without Numba the number of threads is 1; this changes nothing."""
+
+
+__all__ = ["K", "get_backend", "get_num_threads", "set_backend", "set_num_threads"]
+
 _PACKAGES = {"numba": "fastgrad.kernels", "numpy": "fastgrad.reference"}
 
 

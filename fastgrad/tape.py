@@ -256,4 +256,3 @@ def _leading_to(targets, roots):
         if any(key in wanted for key in node.inputs if key is not None):
             wanted.add(node)
     return wanted
-

@@ -8,22 +8,30 @@
 Float arrays are all of one type, float32 or float64. Kernels check labels and indices, because
 those are data; shapes and types are the caller's to check, and the rules in ``fastgrad.ops`` do.
 
-Names are looked up on first use, so that importing this package compiles nothing.
+Importing this package compiles nothing: a kernel is compiled, or loaded from the cache, when it
+is first called, an element-wise one when it is first looked up.
 """
 
-from importlib import import_module
-
+from . import elementwise
 from ._ufunc import Elementwise
-
-_FILES = ("elementwise", "reduce", "matmul", "softmax", "norm", "random", "optim", "gather")
+from .elementwise import fill
+from .gather import *
+from .matmul import *
+from .norm import *
+from .optim import *
+from .random import *
+from .reduce import *
+from .softmax import *
 
 
 def __getattr__(name):
-    if not name.startswith("_"):
-        for file in _FILES:
-            value = vars(import_module(f"{__name__}.{file}")).get(name)
-            if value is not None and getattr(value, "__module__", "").startswith(__name__):
-                value = value.ufunc if isinstance(value, Elementwise) else value
-                globals()[name] = value
-                return value
-    raise AttributeError(f"fastgrad.kernels has no kernel {name!r}")
+    declaration = vars(elementwise).get(name)
+    if not isinstance(declaration, Elementwise):
+        raise AttributeError(f"fastgrad.kernels has no kernel {name!r}")
+    globals()[name] = declaration.ufunc
+    return declaration.ufunc
+
+
+def __dir__():
+    lazy = (name for name, value in vars(elementwise).items() if isinstance(value, Elementwise))
+    return sorted({*globals(), *lazy})

@@ -59,9 +59,7 @@ class _Tile:
             # a, a_row, a_step, b, b_step, depth, resume, start, start_row, c, c_row, last
             arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
             arguments += [pointer, _INT64, pointer, _INT64, _INT64]
-            self.function = ir.Function(
-                module, ir.FunctionType(ir.VoidType(), arguments), name
-            )
+            self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
             self.function.linkage = "internal"
             self.function.attributes.add("noinline")
             self._emit()
@@ -152,7 +150,9 @@ class _Tile:
                 plain_store(self.builder, value, column)
 
     def _phis(self):
-        return [[self.builder.phi(self.kind) for _ in range(self.vectors)] for _ in range(self.rows)]
+        return [
+            [self.builder.phi(self.kind) for _ in range(self.vectors)] for _ in range(self.rows)
+        ]
 
     def _incoming(self, phis, values, block):
         for phi_row, value_row in zip(phis, values, strict=True):
@@ -208,9 +208,7 @@ def multiply_tile(
         ]  # fmt: skip
         # 1 to TILE_VECTORS vectors; the last one has 1 to `lanes` columns in use
         vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
-        last = builder.sub(
-            columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes))
-        )
+        last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
         finished = builder.append_basic_block("finished")
         case = builder.add(builder.mul(rows, _index(WIDE_VECTORS + 1)), vectors)
         switch = builder.switch(case, finished)

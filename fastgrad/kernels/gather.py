@@ -4,6 +4,8 @@ import numpy as np
 
 from ._jit import kernel
 
+__all__ = ["gather_rows"]
+
 
 def _bad_index(code, indices, size):
     position = code - 1

@@ -31,6 +31,15 @@ from ._tile import (
 )
 from .reduce import sum
 
+__all__ = [
+    "linear_backward",
+    "linear_forward",
+    "matmul",
+    "matmul_nt",
+    "matmul_tn",
+    "transpose",
+]
+
 _DEPTH = 384  # k-block of a packed panel: a strip of A (14 × 384 float32) fills half of L1
 _STRIP = 16 * (_DEPTH + 16)  # elements of the copy of a strip: up to 16 rows, skewed
 _GROUP_BYTES = 1 << 20  # packed B kept in L2 at a time

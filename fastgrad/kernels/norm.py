@@ -23,6 +23,13 @@ from ._simd import (
     zeros,
 )
 
+__all__ = [
+    "batch_norm_apply",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "update_running",
+]
+
 _ROW_BLOCK = 128  # rows whose sum is added to the total at once
 
 

@@ -10,6 +10,8 @@ from numba.extending import register_jitable
 from ._jit import kernel
 from ._simd import fma, lanes, load, load_part, maximum, splat, sqrt, store, store_part
 
+__all__ = ["adam_step", "sgd_step"]
+
 
 @kernel(serial=True)
 def _tick(start, stop, step):

@@ -12,6 +12,8 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 
+__all__ = ["draw", "dropout"]
+
 _ROUNDS = 10
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)

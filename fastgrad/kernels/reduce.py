@@ -14,6 +14,16 @@ from ._jit import kernel
 from ._simd import lane_max, lane_sum, lanes, load, load_part, maximum, splat, store, store_part
 from .elementwise import copy
 
+__all__ = [
+    "amax",
+    "amax_backward",
+    "argmax",
+    "expand",
+    "mean",
+    "sum",
+    "unbroadcast",
+]
+
 _ROW_BLOCK = 8192  # elements of a row that one partial result covers
 _COLUMN_BLOCK = 256  # rows that one partial row of column results covers
 
@@ -132,7 +142,9 @@ def _reduction(name, start_value, combine, fold):
         if n == 0:
             partial.fill(start_value / divisor if divisor else math.nan)
             return partial
-        return partial if blocks == 1 else reduce(partial.reshape(outer, blocks, inner), axes, divisor)
+        return (
+            partial if blocks == 1 else reduce(partial.reshape(outer, blocks, inner), axes, divisor)
+        )
 
     return reduce
 
@@ -190,9 +202,7 @@ def amax_backward(grad, x, out, axes=None):
     turned = np.ascontiguousarray(x.transpose(order))
     rows, n = out.size, x.size // out.size
     grad_x = np.empty((rows, n), x.dtype)
-    _amax_backward(
-        rows, x.size * 1.0, grad.ravel(), turned.reshape(rows, n), out.ravel(), grad_x
-    )
+    _amax_backward(rows, x.size * 1.0, grad.ravel(), turned.reshape(rows, n), out.ravel(), grad_x)
     back = np.argsort(order)
     return np.ascontiguousarray(grad_x.reshape(turned.shape).transpose(back))
 

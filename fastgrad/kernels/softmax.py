@@ -4,7 +4,6 @@ With m the row's maximum, ``log Σ e^x = m + log Σ e^(x - m)`` cannot overflow.
 that one number per row, and its backward makes ``softmax - target`` from it in one pass.
 """
 
-import math
 
 import numpy as np
 from numba.extending import register_jitable
@@ -26,6 +25,18 @@ from ._simd import (
     zeros,
 )
 from .reduce import sum
+
+__all__ = [
+    "check_labels",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
+    "nll_loss_backward",
+    "nll_loss_forward",
+    "softmax_backward",
+    "softmax_forward",
+]
 
 _NS_EXP = 0.5  # nanoseconds per element of a pass with an exponential
 

@@ -70,10 +70,16 @@ def mul(a, b):
     tensor([3., 6.])
     """
 
+    out = _combine("mul", a, b)
+    if not isinstance(b, np.ndarray):  # a number: nothing else has to be kept
+        return out, lambda grad, needs=_BOTH: (K.mul(grad, b), None)
+    if not isinstance(a, np.ndarray):
+        return out, lambda grad, needs=_BOTH: (None, K.mul(grad, a))
+
     def vjp(grad, needs=_BOTH):
         return K.mul(grad, b) if needs[0] else None, K.mul(grad, a) if needs[1] else None
 
-    return _combine("mul", a, b), vjp
+    return out, vjp
 
 
 @op

@@ -38,7 +38,10 @@ def flatten(x, *, start_dim=0, end_dim=-1):
     before = x.shape
     if not x.ndim:
         return x.reshape(1), lambda grad: grad.reshape(())
-    (start,), (end,) = check_dims("flatten", start_dim, x.ndim), check_dims("flatten", end_dim, x.ndim)
+    (start,), (end,) = (
+        check_dims("flatten", start_dim, x.ndim),
+        check_dims("flatten", end_dim, x.ndim),
+    )
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = math.prod(before[start : end + 1])

@@ -18,7 +18,9 @@ def _along_last(name, x, dim, forward, backward):
     shape = x.shape or (1,)
     if axis == last:
         out = forward(x.reshape(shape))
-        return out.reshape(x.shape), lambda grad: backward(grad.reshape(shape), out).reshape(x.shape)
+        return out.reshape(x.shape), lambda grad: backward(grad.reshape(shape), out).reshape(
+            x.shape
+        )
     turned = forward(np.ascontiguousarray(np.moveaxis(x, axis, -1)))
 
     def vjp(grad):
@@ -77,7 +79,9 @@ def _check_classification(name, x, target, weight, reduction):
     if not target.size and reduction == "mean":
         raise ValueError(f"{name}: the batch is empty, scores have shape {x.shape}: no mean")
     rows = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
-    return np.ascontiguousarray(rows).reshape(-1, classes), target.astype(np.int64, copy=False).ravel()
+    return np.ascontiguousarray(rows).reshape(-1, classes), target.astype(
+        np.int64, copy=False
+    ).ravel()
 
 
 def _restore(grad_rows, shape):

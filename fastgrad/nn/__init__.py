@@ -1,0 +1,27 @@
+"""Layers, losses and initialisation, by PyTorch's names."""
+
+from . import init
+from .activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .container import Sequential
+from .layers import BatchNorm1d, Dropout, Flatten, Linear
+from .loss import CrossEntropyLoss, MSELoss, NLLLoss
+from .module import Module, Parameter
+
+__all__ = [
+    "BatchNorm1d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "Module",
+    "NLLLoss",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "init",
+]

@@ -1,0 +1,134 @@
+"""Layers with parameters or state."""
+
+import math
+
+from .. import ops
+from ..creation import ones, zeros
+from ..tensor import Tensor
+from . import init
+from .module import Module, Parameter
+
+
+class Linear(Module):
+    """``Y = X · W + b`` with weight (in_features, out_features) and bias (out_features,).
+
+    The weight is the transpose of PyTorch's, so that the forward product reads it along its
+    rows. Both start uniform within ``±1/√in_features``, as in PyTorch.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.Linear(3, 2)(fg.zeros(5, 3)).shape
+    (5, 2)
+    """
+
+    def __init__(self, in_features, out_features, bias=True):
+        super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"Linear: sizes must be positive, got {in_features}, {out_features}")
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(zeros(in_features, out_features))
+        self.register_parameter("bias", Parameter(zeros(out_features)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Draw the parameters anew."""
+        bound = 1.0 / math.sqrt(self.in_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x):
+        return ops.linear(x, self.weight, self.bias)
+
+    def extra_repr(self):
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+
+
+class BatchNorm1d(Module):
+    """Batch normalization of (N, C) or (N, C, L); see ``functional.batch_norm``.
+
+    momentum None averages all batches with equal weight. Without ``track_running_stats`` the
+    batch's statistics serve in evaluation too.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.BatchNorm1d(1)(fg.tensor([[1.0], [3.0]]))
+    tensor([[-1.0000],
+            [ 1.0000]], grad_fn=<BatchNormBackward>)
+    """
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
+        track = track_running_stats
+        self.register_buffer("running_mean", zeros(num_features) if track else None)
+        self.register_buffer("running_var", ones(num_features) if track else None)
+        self.register_buffer("num_batches_tracked", zeros((), dtype="int64") if track else None)
+
+    def forward(self, x):
+        if x.ndim not in (2, 3):
+            raise ValueError(f"BatchNorm1d: expected (N, C) or (N, C, L), got {x.shape}")
+        momentum = self.momentum
+        if self.training and self.track_running_stats:
+            self.num_batches_tracked.data += 1
+            if momentum is None:
+                momentum = 1.0 / self.num_batches_tracked.item()
+        return ops.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if momentum is None else momentum,
+            self.eps,
+        )
+
+    def extra_repr(self):
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class Dropout(Module):
+    """In training, sets elements to 0 with probability p and scales the others by 1 / (1 - p).
+
+    >>> import fastgrad as fg
+    >>> fg.nn.Dropout(0.5).eval()(fg.ones(2))
+    tensor([1., 1.])
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"Dropout: p = {p} is not a probability from 0 to 1")
+        self.p = p
+
+    def forward(self, x):
+        return ops.dropout(x, self.p, self.training)
+
+    def extra_repr(self):
+        return f"p={self.p}"
+
+
+class Flatten(Module):
+    """Merges the axes from ``start_dim`` to ``end_dim``: (N, C, H, W) to (N, C · H · W).
+
+    >>> import fastgrad as fg
+    >>> fg.nn.Flatten()(fg.zeros(5, 2, 3)).shape
+    (5, 6)
+    """
+
+    def __init__(self, start_dim=1, end_dim=-1):
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x):
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        return ops.flatten(x, self.start_dim, self.end_dim)
+
+    def extra_repr(self):
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -1,0 +1,162 @@
+"""What all optimizers share: parameter groups, state, and both as a state dict."""
+
+import numpy as np
+
+from ..tape import enable_grad
+from ..tensor import Tensor
+
+
+class Optimizer:
+    """Base of the optimizers.
+
+    params     parameters, or dicts ``{"params": ..., option: value}``, one for each group
+    defaults   options of groups that do not set them
+
+    A subclass checks a group's options in ``check`` and updates one parameter in ``update``.
+    """
+
+    def __init__(self, params, defaults):
+        self.defaults = defaults
+        self.param_groups = []
+        self.state = {}
+        groups = [params] if isinstance(params, Tensor) else list(params)
+        if not groups:
+            raise ValueError(f"{self._name()}: got no parameters")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def _name(self):
+        return type(self).__name__
+
+    def check(self, group):
+        """Raise ``ValueError`` where the options of a group make no sense."""
+
+    def update(self, parameter, grad, state, group):
+        """Update one parameter array in place by its gradient; ``state`` is its own dict."""
+        raise NotImplementedError
+
+    def add_param_group(self, group):
+        """Add ``{"params": ..., option: value}``; missing options are the defaults'."""
+        group = {**self.defaults, **group}
+        params = group["params"]
+        group["params"] = [params] if isinstance(params, Tensor) else list(params)
+        known = {id(p) for other in self.param_groups for p in other["params"]}
+        for parameter in group["params"]:
+            if not isinstance(parameter, Tensor):
+                raise TypeError(f"{self._name()}: expected tensors, got {type(parameter).__name__}")
+            if not parameter.is_leaf:
+                raise ValueError(f"{self._name()}: can only optimize leaf tensors")
+            if id(parameter) in known:
+                raise ValueError(f"{self._name()}: a parameter is given twice")
+            known.add(id(parameter))
+        self.check(group)
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none=True):
+        """Drop all gradients, or set them to zero."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if set_to_none or parameter.grad is None:
+                    parameter.grad = None
+                else:
+                    parameter.grad.zero_()
+
+    def step(self, closure=None):
+        """Update every parameter that has a gradient.
+
+        closure, if given, computes the loss and its gradients anew; its result is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    if not parameter.data.flags.carray:
+                        parameter.data = parameter.data.copy()  # kernels change it in place
+                    state = self.state.setdefault(parameter, {})
+                    self.update(parameter.data, parameter.grad.data, state, group)
+                    parameter._version[0] += 1
+        return loss
+
+    def _options(self, state, group, names, flags):
+        """A kernel's (hyperparameters float64, flags bool), kept in place in the state."""
+        arrays = state.get("_options")
+        if arrays is None:
+            arrays = state["_options"] = np.empty(len(names)), np.empty(len(flags), bool)
+        arrays[0][:] = [group[name] for name in names]
+        arrays[1][:] = flags
+        return arrays
+
+    def state_dict(self):
+        """State and options, with parameters replaced by their numbers."""
+        numbers = {}
+        groups = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                numbers[parameter] = len(numbers)
+            options = {name: value for name, value in group.items() if name != "params"}
+            groups.append({**options, "params": [numbers[p] for p in group["params"]]})
+        state = {
+            numbers[parameter]: {
+                name: value.copy() for name, value in values.items() if name[0] != "_"
+            }
+            for parameter, values in self.state.items()
+        }
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict):
+        """Take over state and options; groups and shapes must match.
+
+        Raises ``ValueError`` before anything is changed.
+        """
+        saved, own = state_dict["param_groups"], self.param_groups
+        if [len(group["params"]) for group in saved] != [len(group["params"]) for group in own]:
+            raise ValueError(
+                f"{self._name()}: the state dict has groups of "
+                f"{[len(group['params']) for group in saved]} parameters, expected "
+                f"{[len(group['params']) for group in own]}"
+            )
+        state = {}
+        for saved_group, group in zip(saved, own, strict=True):
+            for number, parameter in zip(saved_group["params"], group["params"], strict=True):
+                values = state_dict["state"].get(number)
+                if values is not None:
+                    state[parameter] = {
+                        name: self._fit(name, value, parameter) for name, value in values.items()
+                    }
+        for saved_group, group in zip(saved, own, strict=True):
+            group.update((k, v) for k, v in saved_group.items() if k != "params")
+        self.state = state
+
+    def _fit(self, name, value, parameter):
+        array = np.array(value.data if isinstance(value, Tensor) else value)
+        if name == "step":
+            return array.astype(np.int64).reshape(1)
+        if array.shape != parameter.shape:
+            raise ValueError(
+                f"{self._name()}: state {name!r} has shape {array.shape}, its parameter "
+                f"{parameter.shape}"
+            )
+        return array.astype(parameter.dtype)
+
+    def __repr__(self):
+        lines = [f"{self._name()} ("]
+        for number, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {number}")
+            options = sorted((name, value) for name, value in group.items() if name != "params")
+            lines.extend(f"    {name}: {value}" for name, value in options)
+        return "\n".join([*lines, ")"])
+
+
+def check_range(name, group, **bounds):
+    """Raise ``ValueError`` where an option is outside its (least, bound), the bound excluded."""
+    for option, (least, bound) in bounds.items():
+        if not least <= group[option] < bound:
+            limit = f"at least {least}" + (f" and below {bound}" if bound != float("inf") else "")
+            raise ValueError(
+                f"{name}: {option} = {group[option]} is out of range; expected {limit}"
+            )
