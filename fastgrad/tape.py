@@ -4,7 +4,7 @@ A ``Node`` stands for the result of one operation. It holds the operation's pull
 each input, where that input came from: another node, a leaf tensor, or nothing that needs a
 gradient. Nodes carry creation numbers. An operation's inputs are older than its result, so
 visiting the reachable nodes in descending order meets every node after all its users: no
-recursion, no topological sort, and a chain 100,000 operations deep is no different from a short one.
+recursion, no topological sort, and a chain 100,000 operations deep is as good as a short one.
 
 Broadcast reduction, gradient accumulation and ownership live here and nowhere else.
 """

@@ -204,7 +204,7 @@ _scratch = threading.local()
 
 
 def scratch(size, dtype):
-    """A buffer of at least ``size`` elements, the calling thread's own, valid until its next use."""
+    """A buffer of at least ``size`` elements, valid until the calling thread asks again."""
     buffers = _scratch.__dict__
     buffer = buffers.get(dtype)
     if buffer is None or buffer.size < size:

@@ -220,7 +220,8 @@ class _Condition:
 
 # ------------------------------------------------------------------ elementary functions
 #
-# Coefficients are minimax fits of the named remainder on the reduced interval. tests/test_math.py measures the error of each function over its whole range.
+# Coefficients are minimax fits of the named remainder on the reduced interval.
+# tests/test_math.py measures the error of each function over its whole range.
 
 _LOG2E = 1.4426950408889634
 _EXP = {  # (exp(r) - 1 - r) / r² on |r| <= ln(2) / 2

@@ -8,6 +8,26 @@ from . import _simd
 from ._simd import fma, if_greater, literal
 from ._ufunc import elementwise
 
+__all__ = [
+    "add",
+    "copy",
+    "div",
+    "exp",
+    "fill",
+    "log",
+    "mul",
+    "neg",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "sqrt",
+    "sqrt_backward",
+    "sub",
+    "tanh_backward",
+    "tanh_forward",
+]
+
 
 @elementwise(cost=0.1)
 def add(a, b):

@@ -304,7 +304,8 @@ def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True):
     """(grad_x, grad_weight, grad_bias), with x̂ = (x - mean) · rstd and M elements per channel:
 
     grad_bias = Σ grad, grad_weight = Σ grad · x̂ and, in training,
-    grad_x = weight · rstd · (grad - grad_bias / M - x̂ · grad_weight / M), else weight · rstd · grad.
+    grad_x = weight · rstd · (grad - grad_bias / M - x̂ · grad_weight / M), otherwise
+    grad_x = weight · rstd · grad.
     """
     items, channels, n = _sizes(x)
     weight, _ = _affine(weight, None, channels, x.dtype)

@@ -26,6 +26,7 @@ __all__ = [
 
 _ROW_BLOCK = 8192  # elements of a row that one partial result covers
 _COLUMN_BLOCK = 256  # rows that one partial row of column results covers
+_GROUP = 16  # additions in a chain before it is added to a total: short chains round less
 
 
 def normalize_axes(axes, ndim):
@@ -64,24 +65,29 @@ def _reduction(name, start_value, combine, fold):
     def along(start, stop, x, out, n, block, divisor):
         """out[row, b] = reduction of block b of row of x (rows, n); items are (row, b)."""
         lane = lanes(x)
+        group = _GROUP * 4 * lane
         blocks = (n + block - 1) // block
         for item in range(start, stop):
             row, b = item // blocks, item % blocks
-            at, count = row * n + b * block, min(block, n - b * block)
-            s, t = splat(x, start_value), splat(x, start_value)
-            u, v = s, t
-            unrolled = count // (4 * lane) * (4 * lane)
-            whole = count // lane * lane
-            for i in range(at, at + unrolled, 4 * lane):
-                s = combine(s, load(x, i))
-                t = combine(t, load(x, i + lane))
-                u = combine(u, load(x, i + 2 * lane))
-                v = combine(v, load(x, i + 3 * lane))
-            for i in range(at + unrolled, at + whole, lane):
-                s = combine(s, load(x, i))
-            if whole < count:
-                t = combine(t, load_part(x, at + whole, count - whole, start_value))
-            out[item] = fold(combine(combine(s, t), combine(u, v))) / divisor
+            at = row * n + b * block
+            end = at + min(block, n - b * block)
+            whole = at + (end - at) // lane * lane
+            unrolled = at + (end - at) // (4 * lane) * (4 * lane)
+            total = splat(x, start_value)
+            for first in range(at, unrolled, group):
+                s, t = splat(x, start_value), splat(x, start_value)
+                u, v = s, t
+                for i in range(first, min(first + group, unrolled), 4 * lane):
+                    s = combine(s, load(x, i))
+                    t = combine(t, load(x, i + lane))
+                    u = combine(u, load(x, i + 2 * lane))
+                    v = combine(v, load(x, i + 3 * lane))
+                total = combine(total, combine(combine(s, t), combine(u, v)))
+            for i in range(unrolled, whole, lane):
+                total = combine(total, load(x, i))
+            if whole < end:
+                total = combine(total, load_part(x, whole, end - whole, start_value))
+            out[item] = fold(total) / divisor
 
     def across(start, stop, x, out, n, inner, block, divisor):
         """out[o, b, c] = reduction over rows of block b of x (outer, n, inner).
@@ -96,28 +102,36 @@ def _reduction(name, start_value, combine, fold):
             strip, ob = item % strips, item // strips
             o, b = ob // blocks, ob % blocks
             left = strip * 4 * lane
-            top = (o * n + b * block) * inner
-            bottom = (o * n + min((b + 1) * block, n)) * inner
-            target = ob * inner + left
+            top, bottom = o * n + b * block, o * n + min((b + 1) * block, n)
             if left + 4 * lane <= inner:
-                s, t = splat(x, start_value), splat(x, start_value)
-                u, v = s, t
-                for i in range(top + left, bottom + left, inner):
-                    s = combine(s, load(x, i))
-                    t = combine(t, load(x, i + lane))
-                    u = combine(u, load(x, i + 2 * lane))
-                    v = combine(v, load(x, i + 3 * lane))
-                store(out, target, s / scale)
-                store(out, target + lane, t / scale)
-                store(out, target + 2 * lane, u / scale)
-                store(out, target + 3 * lane, v / scale)
+                s_all, t_all = splat(x, start_value), splat(x, start_value)
+                u_all, v_all = s_all, t_all
+                for first in range(top, bottom, _GROUP):
+                    s, t = splat(x, start_value), splat(x, start_value)
+                    u, v = s, t
+                    for row in range(first, min(first + _GROUP, bottom)):
+                        i = row * inner + left
+                        s = combine(s, load(x, i))
+                        t = combine(t, load(x, i + lane))
+                        u = combine(u, load(x, i + 2 * lane))
+                        v = combine(v, load(x, i + 3 * lane))
+                    s_all, t_all = combine(s_all, s), combine(t_all, t)
+                    u_all, v_all = combine(u_all, u), combine(v_all, v)
+                target = ob * inner + left
+                store(out, target, s_all / scale)
+                store(out, target + lane, t_all / scale)
+                store(out, target + 2 * lane, u_all / scale)
+                store(out, target + 3 * lane, v_all / scale)
             else:
                 for j in range(left, inner, lane):
                     count = min(lane, inner - j)
-                    s = splat(x, start_value)
-                    for i in range(top + j, bottom + j, inner):
-                        s = combine(s, load_part(x, i, count, start_value))
-                    store_part(out, ob * inner + j, count, s / scale)
+                    total = splat(x, start_value)
+                    for first in range(top, bottom, _GROUP):
+                        s = splat(x, start_value)
+                        for row in range(first, min(first + _GROUP, bottom)):
+                            s = combine(s, load_part(x, row * inner + j, count, start_value))
+                        total = combine(total, s)
+                    store_part(out, ob * inner + j, count, total / scale)
 
     along.__name__, across.__name__ = f"{name}_along", f"{name}_across"
     run_along, run_across = kernel(along), kernel(across)
@@ -200,11 +214,12 @@ def amax_backward(grad, x, out, axes=None):
     axes = normalize_axes(axes, x.ndim)
     order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
     turned = np.ascontiguousarray(x.transpose(order))
-    rows, n = out.size, x.size // out.size
+    rows, n = out.size, x.size // max(out.size, 1)
     grad_x = np.empty((rows, n), x.dtype)
-    _amax_backward(rows, x.size * 1.0, grad.ravel(), turned.reshape(rows, n), out.ravel(), grad_x)
-    back = np.argsort(order)
-    return np.ascontiguousarray(grad_x.reshape(turned.shape).transpose(back))
+    flat = turned.reshape(rows, n)
+    _amax_backward(rows, x.size * 1.0, grad.ravel(), flat, out.ravel(), grad_x)
+    shape = tuple(x.shape[axis] for axis in order)
+    return np.ascontiguousarray(grad_x.reshape(shape).transpose(np.argsort(order)))
 
 
 @kernel

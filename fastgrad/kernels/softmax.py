@@ -4,7 +4,6 @@ With m the row's maximum, ``log Σ e^x = m + log Σ e^(x - m)`` cannot overflow.
 that one number per row, and its backward makes ``softmax - target`` from it in one pass.
 """
 
-
 import numpy as np
 from numba.extending import register_jitable
 

@@ -1,5 +1,7 @@
 """Rules of matrix products."""
 
+import math
+
 from ..backend import K
 from ..tensor import op
 
@@ -38,11 +40,12 @@ def matmul(a, b):
             "on the right"
         )
     shape, a_shape, b_shape = a.shape[:-1] + b.shape[1:], a.shape, b.shape
-    a, b = a.reshape(-1, a.shape[-1]), b.reshape(b.shape[0], -1)
+    rows, columns = math.prod(a_shape[:-1]), math.prod(b_shape[1:])
+    a, b = a.reshape(rows, a_shape[-1]), b.reshape(b_shape[0], columns)
     out = K.matmul(a, b).reshape(shape)
 
     def vjp(grad, needs=(True, True)):
-        grad = grad.reshape(len(a), -1)
+        grad = grad.reshape(rows, columns)
         return (
             K.matmul_nt(grad, b).reshape(a_shape) if needs[0] else None,
             K.matmul_tn(a, grad).reshape(b_shape) if needs[1] else None,
@@ -69,12 +72,13 @@ def linear(x, weight, bias=None):
         )
     if bias is not None and bias.shape != weight.shape[1:]:
         raise ValueError(f"linear: bias has shape {bias.shape}, expected ({weight.shape[1]},)")
-    x_shape = x.shape
-    x = x.reshape(-1, x.shape[-1])
-    out = K.linear_forward(x, weight, bias).reshape(*x_shape[:-1], -1)
+    x_shape, columns = x.shape, weight.shape[1]
+    rows = math.prod(x_shape[:-1])
+    x = x.reshape(rows, x_shape[-1])
+    out = K.linear_forward(x, weight, bias).reshape(*x_shape[:-1], columns)
 
     def vjp(grad, needs=(True, True, True)):
-        grad = grad.reshape(-1, grad.shape[-1])
+        grad = grad.reshape(rows, columns)
         grads = K.linear_backward(grad, x, weight, (*needs, False)[:3])
         grad_x = None if grads[0] is None else grads[0].reshape(x_shape)
         return grad_x, *grads[1:]

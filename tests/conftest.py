@@ -1,0 +1,33 @@
+"""Shared fixtures."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastgrad
+from fastgrad.kernels import _threads
+
+sys.path.insert(0, str(Path(__file__).parent))  # the tables, imported by name
+
+
+@pytest.fixture(autouse=True)
+def _same_start():
+    """Every test starts from the same seed, and leaves backend and threads as it found them."""
+    fastgrad.manual_seed(0)
+    backend, threads = fastgrad.get_backend(), fastgrad.get_num_threads()
+    yield
+    fastgrad.set_backend(backend)
+    fastgrad.set_num_threads(threads)
+
+
+@pytest.fixture
+def always_threaded(monkeypatch):
+    """Send even the smallest work to the threads."""
+    policy = _threads.policy
+    policy.start()
+    monkeypatch.setattr(policy, "threshold", 0)
+    before = _threads.STATE[_threads.THRESHOLD]
+    _threads.STATE[_threads.THRESHOLD] = 0
+    yield
+    _threads.STATE[_threads.THRESHOLD] = before

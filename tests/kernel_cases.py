@@ -1,0 +1,410 @@
+"""One row per kernel: how to call it at a size. Drives the kernel tests and the benchmarks."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class Maker:
+    """Draws a row's arguments in one float type, always the same ones for a seed."""
+
+    def __init__(self, dtype, seed=0):
+        self.dtype = np.dtype(dtype)
+        self.rng = np.random.default_rng(seed)
+
+    def normal(self, *shape, mean=0.0):
+        return np.asarray(self.rng.standard_normal(shape) + mean).astype(self.dtype)
+
+    def positive(self, *shape):
+        return np.asarray(self.rng.uniform(0.1, 3.0, shape)).astype(self.dtype)
+
+    def labels(self, count, classes, ignored=None):
+        labels = self.rng.integers(0, classes, count)
+        if ignored is not None and count > 2:
+            labels[count // 2] = ignored
+        return labels
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kernel at given sizes.
+
+    make     (Maker, *size) -> positional arguments
+    sizes    sizes for tests: odd, small, empty where allowed
+    bench    sizes for benchmarks
+    flops, moved   floating-point operations, or numbers read and written, at a size
+    changes  positions of arguments that the kernel changes in place
+    """
+
+    kernel: str
+    make: Callable
+    sizes: tuple
+    bench: tuple = ()
+    flops: Callable | None = None
+    moved: Callable | None = None
+    changes: tuple = ()
+    label: str = ""
+    rtol: dict | None = None
+
+    @property
+    def name(self):
+        return f"{self.kernel}{'-' if self.label else ''}{self.label}"
+
+
+_SHAPES = ((), (0,), (1,), (7,), (16,), (33,), (5, 17), (3, 4, 5), (70_001,))
+_BENCH = ((100,), (1000,), (10_000,), (100_000,), (1_000_000,))
+_MATRICES = (
+    (1, 1, 1), (1, 5, 1), (1, 7, 40), (2, 33, 300), (7, 13, 29), (5, 1, 3), (14, 16, 32),
+    (15, 17, 33), (33, 65, 2), (64, 10, 128), (40, 400, 70), (3, 0, 4), (0, 3, 4), (4, 3, 0),
+    (29, 1100, 260),
+)  # fmt: skip
+_BENCH_MATRICES = (
+    (64, 784, 128), (64, 128, 10), (256, 784, 128), (1024, 784, 128), (64, 1024, 1024),
+    (1000, 1000, 10), (100, 100, 100), (512, 512, 512), (1024, 1024, 1024), (1, 784, 128),
+)  # fmt: skip
+_ROWS = ((1, 1), (3, 10), (5, 16), (4, 17), (2, 100), (37, 53), (3, 4099))
+_BENCH_ROWS = ((64, 10), (256, 100), (256, 1000), (512, 10_000))
+_BATCHES = ((2, 1), (33, 5), (300, 21), (64, 128), (6, 4, 9), (3, 5, 4, 16), (2, 3, 1))
+_BENCH_BATCHES = ((64, 128), (256, 512), (64, 32, 28, 28))
+_PARAMETERS = ((1,), (7,), (64,), (1001,), (100_003,))
+_BENCH_PARAMETERS = ((1000,), (100_000,), (1_000_000,))
+
+
+def _size(*shape):
+    return math.prod(shape)
+
+
+def _unary(kernel, moved=2, maker="normal", **options):
+    return Row(
+        kernel,
+        lambda m, *s: (getattr(m, maker)(*s),),
+        _SHAPES,
+        _BENCH,
+        moved=lambda *s: moved * _size(*s),
+        **options,
+    )
+
+
+def _binary(kernel, maker="normal"):
+    return Row(
+        kernel,
+        lambda m, *s: (m.normal(*s), getattr(m, maker)(*s)),
+        _SHAPES,
+        _BENCH,
+        moved=lambda *s: 3 * _size(*s),
+    )
+
+
+def _broadcast(kernel, label, other):
+    return Row(
+        kernel,
+        lambda m, *s: (m.normal(*s), m.positive(*other(s))),
+        ((4, 7), (3, 16), (2, 0), (5, 33)),
+        ((64, 128), (1000, 1000)),
+        moved=lambda *s: 2 * _size(*s),
+        label=label,
+    )
+
+
+def _reduction(kernel, label, axes, sizes, bench):
+    return Row(
+        kernel,
+        lambda m, *s: (m.normal(*s), axes),
+        sizes,
+        bench,
+        moved=_size,
+        label=label,
+        rtol={"float32": 3e-5},
+    )
+
+
+_ALL = ((1,), (5,), (4099,), (20_000,), (3, 7), (40, 70), (2, 3, 4))
+_MATRIX = ((1, 1), (3, 7), (64, 10), (300, 21), (7, 4099), (600, 130))
+_BENCH_MATRIX = ((64, 10), (64, 128), (1000, 1000))
+_CUBE = ((2, 3, 4), (5, 70, 9), (1, 300, 65))
+_BENCH_CUBE = ((64, 32, 784),)
+
+
+def _reductions(kernel):
+    yield _reduction(kernel, "all", None, _ALL, _BENCH)
+    yield _reduction(kernel, "rows", (1,), _MATRIX, _BENCH_MATRIX)
+    yield _reduction(kernel, "columns", (0,), _MATRIX, _BENCH_MATRIX)
+    yield _reduction(kernel, "middle", (1,), _CUBE, _BENCH_CUBE)
+    yield _reduction(kernel, "outer", (0, 2), _CUBE, _BENCH_CUBE)
+
+
+def _cross_entropy(m, rows, classes, weighted, reduction, smoothing):
+    weight = m.positive(classes) if weighted else None
+    labels = m.labels(rows, classes, -100 if weighted else None)
+    return 3 * m.normal(rows, classes), labels, weight, -100, reduction, smoothing
+
+
+def _cross_entropy_backward(m, *args):
+    from fastgrad import reference
+
+    x, labels, *options = _cross_entropy(m, *args)
+    reduction = options[2]
+    _, (log_p, divisor) = reference.cross_entropy_forward(x, labels, *options)
+    grad = m.normal(*(x.shape[:1] if reduction == "none" else ()))
+    return grad, x, labels, (log_p, divisor), *options
+
+
+def _nll(m, rows, classes, weighted, reduction):
+    x, labels, weight, ignore, reduction, _ = _cross_entropy(
+        m, rows, classes, weighted, reduction, 0.0
+    )
+    return x, labels, weight, ignore, reduction
+
+
+def _nll_backward(m, *args):
+    from fastgrad import reference
+
+    x, labels, weight, ignore, reduction = _nll(m, *args)
+    _, divisor = reference.nll_loss_forward(x, labels, weight, ignore, reduction)
+    grad = m.normal(*(x.shape[:1] if reduction == "none" else ()))
+    return grad, x.shape, labels, divisor, weight, ignore, reduction
+
+
+_LOSSES = tuple(
+    (*rows, weighted, reduction, smoothing)
+    for rows in ((3, 10), (37, 17))
+    for weighted in (False, True)
+    for reduction in ("mean", "sum", "none")
+    for smoothing in (0.0, 0.1)
+)
+_BENCH_LOSSES = tuple((*rows, False, "mean", 0.0) for rows in _BENCH_ROWS)
+_NLL = tuple(size[:-1] for size in _LOSSES if not size[-1])
+
+
+def _norm_stats(m, *shape):
+    """x, gradient, mean, variance, reciprocal deviation, weight, bias."""
+    axes = (0, *range(2, len(shape)))
+    x, channels = m.normal(*shape, mean=3.0), shape[1]
+    var = x.var(axis=axes)
+    rstd = (1 / np.sqrt(var + 1e-5)).astype(m.dtype)
+    return x, m.normal(*shape), x.mean(axis=axes), var, rstd, m.normal(channels), m.normal(channels)
+
+
+def _sgd(m, n, momentum, nesterov, maximize):
+    hyper = np.array([0.1, momentum, 0.0, 0.01])
+    flags = np.array([momentum > 0, nesterov, maximize])
+    buffer = m.normal(n) if momentum else None
+    return m.normal(n), m.normal(n), buffer, np.ones(1, np.int64), hyper, flags
+
+
+def _adam(m, n, amsgrad, maximize, decoupled):
+    hyper = np.array([0.01, 0.9, 0.999, 1e-8, 0.01])
+    flags = np.array([amsgrad, maximize, decoupled])
+    peak = m.positive(n) if amsgrad else None
+    step = np.full(1, 3, np.int64)
+    return m.normal(n), m.normal(n), m.normal(n), m.positive(n), peak, step, hyper, flags
+
+
+_TICKET = np.array([12345, 678], np.uint64)
+
+ROWS = (
+    _binary("add"),
+    _binary("sub"),
+    _binary("mul"),
+    _binary("div", "positive"),
+    _broadcast("add", "row", lambda s: s[1:]),
+    _broadcast("mul", "column", lambda s: (s[0], 1)),
+    _broadcast("div", "number", lambda s: ()),
+    _unary("neg"),
+    _unary("exp"),
+    _unary("log", maker="positive"),
+    _unary("sqrt", maker="positive"),
+    _binary("sqrt_backward", "positive"),
+    _unary("tanh_forward"),
+    _binary("tanh_backward"),
+    _unary("sigmoid_forward"),
+    _binary("sigmoid_backward"),
+    _unary("relu_forward"),
+    _binary("relu_backward"),
+    _unary("copy"),
+    Row("fill", lambda m, *s: (m.normal(*s), 3.0), _SHAPES, _BENCH, moved=_size, changes=(0,)),
+    *_reductions("sum"),
+    *_reductions("mean"),
+    *_reductions("amax"),
+    Row(
+        "amax_backward",
+        lambda m, *s: (m.normal(s[0]), x := np.round(m.normal(*s)), x.max(axis=1), (1,)),
+        ((1, 1), (3, 7), (37, 53)),
+        ((64, 128), (1000, 1000)),
+        moved=lambda *s: 2 * _size(*s),
+    ),
+    Row("argmax", lambda m, *s: (np.round(m.normal(*s)), -1), ((3, 7), (64, 10)), ((1000, 10),)),
+    Row(
+        "expand",
+        lambda m, *s: (m.normal(s[0], 1), s),
+        ((3, 7), (64, 10), (600, 130)),
+        ((64, 128), (1000, 1000)),
+        moved=_size,
+    ),
+    Row(
+        "unbroadcast",
+        lambda m, *s: (m.normal(*s), s[1:]),
+        ((3, 7), (64, 10), (600, 130)),
+        ((64, 128), (1000, 1000)),
+        moved=_size,
+        rtol={"float32": 3e-5},
+    ),
+    Row(
+        "matmul",
+        lambda m, i, k, j: (m.normal(i, k), m.normal(k, j)),
+        _MATRICES,
+        _BENCH_MATRICES,
+        flops=lambda i, k, j: 2 * i * k * j,
+    ),
+    Row(
+        "matmul_nt",
+        lambda m, i, k, j: (m.normal(i, j), m.normal(k, j)),
+        _MATRICES,
+        _BENCH_MATRICES,
+        flops=lambda i, k, j: 2 * i * k * j,
+    ),
+    Row(
+        "matmul_tn",
+        lambda m, i, k, j: (m.normal(i, k), m.normal(i, j)),
+        _MATRICES,
+        _BENCH_MATRICES,
+        flops=lambda i, k, j: 2 * i * k * j,
+    ),
+    Row(
+        "transpose",
+        lambda m, i, j: (m.normal(i, j),),
+        ((1, 1), (1, 9), (9, 1), (7, 13), (16, 16), (33, 70)),
+        ((64, 128), (1000, 1000)),
+        moved=lambda i, j: 2 * i * j,
+    ),
+    Row(
+        "linear_forward",
+        lambda m, i, k, j: (m.normal(i, k), m.normal(k, j), m.normal(j)),
+        _MATRICES,
+        _BENCH_MATRICES[:4],
+        flops=lambda i, k, j: 2 * i * k * j,
+    ),
+    Row(
+        "linear_backward",
+        lambda m, i, k, j: (m.normal(i, j), m.normal(i, k), m.normal(k, j)),
+        _MATRICES,
+        _BENCH_MATRICES[:4],
+        flops=lambda i, k, j: 4 * i * k * j,
+    ),
+    Row(
+        "softmax_forward", lambda m, *s: (3 * m.normal(*s),), _ROWS, _BENCH_ROWS,
+        moved=lambda *s: 2 * _size(*s),
+    ),
+    Row(
+        "softmax_backward", lambda m, *s: (m.normal(*s), m.positive(*s)), _ROWS, _BENCH_ROWS,
+        moved=lambda *s: 3 * _size(*s),
+    ),
+    Row(
+        "log_softmax_forward", lambda m, *s: (3 * m.normal(*s),), _ROWS, _BENCH_ROWS,
+        moved=lambda *s: 2 * _size(*s),
+    ),
+    Row(
+        "log_softmax_backward", lambda m, *s: (m.normal(*s), -m.positive(*s)), _ROWS, _BENCH_ROWS,
+        moved=lambda *s: 3 * _size(*s),
+    ),
+    Row("check_labels", lambda m, n: (m.labels(n, 10), 10, -100), ((0,), (7,)), ((1000,),)),
+    Row(
+        "cross_entropy_forward", _cross_entropy, _LOSSES, _BENCH_LOSSES,
+        moved=lambda *s: _size(*s[:2]),
+    ),
+    Row(
+        "cross_entropy_backward", _cross_entropy_backward, _LOSSES, _BENCH_LOSSES,
+        moved=lambda *s: 2 * _size(*s[:2]),
+    ),
+    Row("nll_loss_forward", _nll, _NLL, tuple(size[:-1] for size in _BENCH_LOSSES)),
+    Row(
+        "nll_loss_backward", _nll_backward, _NLL, tuple(size[:-1] for size in _BENCH_LOSSES),
+        moved=lambda *s: _size(*s[:2]),
+    ),
+    Row(
+        "batch_norm_forward",
+        lambda m, *s: (m.normal(*s, mean=3.0), m.normal(s[1]), m.normal(s[1]), 1e-5),
+        _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s), rtol={"float32": 1e-4},
+    ),
+    Row(
+        "batch_norm_apply",
+        lambda m, *s: (m.normal(*s), m.normal(s[1]), m.positive(s[1]), m.normal(s[1]), None),
+        _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s),
+    ),
+    Row(
+        "batch_norm_backward",
+        lambda m, *s: [_norm_stats(m, *s)[k] for k in (1, 0, 2, 4, 5)],
+        _BATCHES, _BENCH_BATCHES, moved=lambda *s: 3 * _size(*s), rtol={"float32": 1e-4},
+    ),
+    Row(
+        "batch_norm_backward",
+        lambda m, *s: [*(_norm_stats(m, *s)[k] for k in (1, 0, 2, 4, 5)), False],
+        _BATCHES, label="eval", moved=lambda *s: 3 * _size(*s), rtol={"float32": 1e-4},
+    ),
+    Row(
+        "update_running",
+        lambda m, n: (m.normal(n), m.positive(n), m.normal(n), m.positive(n), 0.1, 32),
+        ((1,), (17,)), ((128,), (1000,)), changes=(0, 1),
+    ),
+    Row("draw", lambda m, n: (_TICKET.copy(), n), ((1,), (7,)), ((100,),), changes=(0,)),
+    Row(
+        "dropout", lambda m, *s: (m.normal(*s), 0.3, _TICKET), _SHAPES, _BENCH,
+        moved=lambda *s: 2 * _size(*s),
+    ),
+    *(
+        Row(
+            "sgd_step",
+            lambda m, n, options=options: _sgd(m, n, *options),
+            _PARAMETERS, _BENCH_PARAMETERS, moved=lambda n: 5 * n, changes=(0, 2, 3), label=label,
+        )
+        for label, options in (
+            ("plain", (0.0, False, False)), ("momentum", (0.9, False, False)),
+            ("nesterov", (0.9, True, True)),
+        )
+    ),
+    *(
+        Row(
+            "adam_step",
+            lambda m, n, options=options: _adam(m, n, *options),
+            _PARAMETERS, _BENCH_PARAMETERS, moved=lambda n: 7 * n,
+            changes=(0, 2, 3, 4, 5), label=label,
+        )
+        for label, options in (
+            ("adam", (False, False, False)), ("amsgrad", (True, True, False)),
+            ("adamw", (False, False, True)),
+        )
+    ),
+    Row(
+        "gather_rows",
+        lambda m, n, *s: (m.normal(n, *s), m.rng.integers(0, n, n // 2)),
+        ((4, 3), (100, 7), (50, 2, 3)),
+        ((1000, 10), (2000, 784)),
+        moved=lambda n, *s: n * _size(*s),
+    ),
+)  # fmt: skip
+
+
+def copied(args):
+    """The arguments with arrays copied, for kernels that change them."""
+    return [arg.copy() if isinstance(arg, np.ndarray) else arg for arg in args]
+
+
+def arrays_of(result, row, args):
+    """Everything a call produced: results and changed arguments, as a flat list of arrays."""
+    found = []
+
+    def collect(value):
+        if isinstance(value, tuple):
+            for part in value:
+                collect(part)
+        elif value is not None:
+            found.append(np.asarray(value))
+
+    # What a loss keeps for its backward is the implementation's own.
+    collect(
+        result[0] if row.kernel.endswith("loss_forward") or "entropy_f" in row.kernel else result
+    )
+    collect(tuple(args[k] for k in row.changes))
+    return found
