@@ -1,14 +1,14 @@
 """Shared fixtures."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 import fastgrad
 from fastgrad.kernels import _threads
 
-sys.path.insert(0, str(Path(__file__).parent))  # the tables, imported by name
+
+def pytest_ignore_collect(collection_path, config):
+    """Of ``pytest --benchmark-only``, tests are no part."""
+    return True if config.getoption("benchmark_only") else None
 
 
 @pytest.fixture(autouse=True)
