@@ -14,7 +14,7 @@ is first called, an element-wise one when it is first looked up.
 
 from . import elementwise
 from ._ufunc import Elementwise
-from .elementwise import fill
+from .elementwise import copy, fill
 from .gather import *
 from .matmul import *
 from .norm import *

@@ -18,7 +18,7 @@ STATE = np.zeros(4, np.int64)
 # Measured by benchmarks/thresholds.py: a launch costs 1.6 µs on omp, 5 µs on tbb and 80-130 µs
 # on workqueue; below about five times that, two threads are no faster than one.
 THRESHOLDS = {"omp": 8_000, "tbb": 25_000, "workqueue": 400_000}
-_NEVER = 2**62
+_NEVER = 2**50  # far from overflow when scaled
 
 
 class Policy:

@@ -38,7 +38,7 @@ TILE_ROWS, TILE_VECTORS = {
 }[_REGISTERS, _REGISTER_BYTES]
 TILE_WIDTH_BYTES = TILE_VECTORS * _REGISTER_BYTES
 # With one or two rows a wider tile keeps as many accumulators busy, and reads longer rows of B.
-WIDE_ROWS, WIDE_VECTORS = 2, 6
+WIDE_ROWS, WIDE_VECTORS = 2, 8 if _REGISTERS == 32 else 6
 
 
 def _index(value):

@@ -177,9 +177,9 @@ _FAST_PATH = """
 def _loop_source(inputs):
     """Source of a loop with ``inputs`` inputs: a fast path for each mix of arrays and scalars.
 
-    With one or two inputs, one of two may be a scalar (step 0); with three all are arrays.
+    One input may be a scalar (step 0), the others are arrays.
     """
-    mixes = ["a" * inputs] + (["as", "sa"] if inputs == 2 else [])
+    mixes = ["a" * inputs] + ["a" * k + "s" + "a" * (inputs - k - 1) for k in range(inputs)]
     paths = []
     for mix in mixes:
         conditions = [f"steps[{inputs}] == itemsize"]

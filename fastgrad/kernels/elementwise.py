@@ -4,6 +4,8 @@ Each takes arrays or numbers of any shapes that broadcast, contiguous or not, fl
 and NumPy's ufunc keywords (``out=``, ``where=``). Formulas hold for a scalar and for a vector.
 """
 
+import numpy as np
+
 from . import _simd
 from ._simd import fma, if_greater, literal
 from ._ufunc import elementwise
@@ -120,17 +122,26 @@ def relu_backward(grad, out):
 
 
 @elementwise(cost=0.1)
-def copy(x):
-    """The same values in an array of their own."""
+def _copy(x):
+    """The same values."""
     return x
 
 
-_SMALL_FILL = 1 << 15  # bytes; NumPy's own fill, on one thread, starts sooner
+_SMALL = 1 << 17  # bytes; below, NumPy's copy and fill, on one thread, are done before ours start
+
+
+def copy(x, out=None):
+    """The same values in C order, in an array of their own or in ``out``."""
+    if out is None:
+        if x.nbytes < _SMALL:
+            return x.copy()
+        out = np.empty(x.shape, x.dtype)
+    return _copy.ufunc(x, out=out)
 
 
 def fill(out, value):
     """Set every element of ``out`` to ``value``."""
-    if out.nbytes < _SMALL_FILL:
+    if out.nbytes < _SMALL:
         out.fill(value)
     else:
-        copy.ufunc(out.dtype.type(value), out=out)
+        _copy.ufunc(out.dtype.type(value), out=out)

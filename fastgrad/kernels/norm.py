@@ -245,9 +245,12 @@ def _apply_channels(start, stop, x, weight, bias, eps, out, mean, var, rstd, ite
 @kernel(serial=True)
 def _update_running(start, stop, running, batch, momentum, correction):
     """running = (1 - momentum) · running + momentum · correction · batch."""
-    for c in range(start, stop):
-        new = momentum * correction * float(batch[c])
-        running[c] = (1.0 - momentum) * float(running[c]) + new
+    lane = lanes(running)
+    keep, new = splat(running, 1.0 - momentum), splat(running, momentum * correction)
+    for i in range(start, stop, lane):
+        count = min(lane, stop - i)
+        old = load_part(running, i, count, 0.0) * keep
+        store_part(running, i, count, fma(load_part(batch, i, count, 0.0), new, old))
 
 
 @kernel(serial=True)

@@ -6,6 +6,7 @@ shape alone, and rounding errors grow with the block and not with the array.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numba.extending import register_jitable
@@ -26,36 +27,32 @@ __all__ = [
 
 _ROW_BLOCK = 8192  # elements of a row that one partial result covers
 _COLUMN_BLOCK = 256  # rows that one partial row of column results covers
+_STRIP_BYTES = 4 * 64  # columns that a kernel across rows holds in registers
 _GROUP = 16  # additions in a chain before it is added to a total: short chains round less
 
 
-def normalize_axes(axes, ndim):
-    """``axes`` (None, an int or ints, possibly negative) as sorted non-negative ints."""
-    if axes is None:
-        return tuple(range(ndim))
-    if isinstance(axes, int):
-        axes = (axes,)
-    return tuple(sorted(axis % ndim for axis in axes)) if ndim else ()
+@lru_cache(maxsize=4096)
+def _plan(shape, axes, keepdim):
+    """How to reduce ``axes`` (None, an int or ints) of an array of ``shape``.
 
-
-def merged(x, axes):
-    """(``x`` contiguous as (outer, n, inner), kept shape) for reduced ``axes``, sorted.
-
-    Axes that are not neighbours are moved to the end first, in a copy.
+    Returns (order of axes to copy into first, or None; outer, n, inner; the result's shape).
+    Reduced axes that are not neighbours are moved to the end.
     """
-    shape = x.shape
-    kept = tuple(size for axis, size in enumerate(shape) if axis not in axes)
+    ndim = len(shape)
+    if axes is None:
+        axes = range(ndim)
+    elif isinstance(axes, int):
+        axes = (axes,)
+    axes = sorted(axis % ndim for axis in axes) if ndim else []
+    others = [axis for axis in range(ndim) if axis not in axes]
+    kept = tuple(shape[axis] for axis in others)
+    n = math.prod(shape[axis] for axis in axes)
+    result = tuple(1 if k in axes else size for k, size in enumerate(shape)) if keepdim else kept
     if not axes:
-        return x.reshape(-1, 1, 1), kept
-    first, last = axes[0], axes[-1]
-    if last - first + 1 != len(axes):
-        order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
-        x = copy.ufunc(x.transpose(order), order="C")
-        return x.reshape(math.prod(kept), -1, 1) if x.size else x.reshape(
-            math.prod(kept), math.prod(shape[a] for a in axes), 1
-        ), kept
-    outer, inner = math.prod(shape[:first]), math.prod(shape[last + 1 :])
-    return x.reshape(outer, math.prod(shape[first : last + 1]), inner), kept
+        return None, math.prod(shape), 1, 1, result
+    if axes[-1] - axes[0] + 1 != len(axes):
+        return (*others, *axes), math.prod(kept), n, 1, result
+    return None, math.prod(shape[: axes[0]]), n, math.prod(shape[axes[-1] + 1 :]), result
 
 
 def _reduction(name, start_value, combine, fold):
@@ -136,29 +133,35 @@ def _reduction(name, start_value, combine, fold):
     along.__name__, across.__name__ = f"{name}_along", f"{name}_across"
     run_along, run_across = kernel(along), kernel(across)
 
-    def reduce(x, axes, divisor):
-        """Flat result of reducing x (outer, n, inner) over n; divided by ``divisor``."""
-        outer, n, inner = x.shape
-        if inner == 1:
-            blocks = -(-n // _ROW_BLOCK)
-            partial = np.empty(outer * max(blocks, 1), x.dtype)
-            last = 1.0 if blocks > 1 else divisor
-            run_along(outer * blocks, x.size * 0.06, x.ravel(), partial, n, _ROW_BLOCK, last)
-        else:
-            blocks = -(-n // _COLUMN_BLOCK)
-            partial = np.empty(outer * max(blocks, 1) * inner, x.dtype)
-            last = 1.0 if blocks > 1 else divisor
-            lane4 = 256 // x.itemsize
-            run_across(
-                outer * blocks * -(-inner // lane4), x.size * 0.08,
-                x.ravel(), partial, n, inner, _COLUMN_BLOCK, last,
-            )  # fmt: skip
+    def reduce(x, axes, keepdim, average):
+        order, outer, n, inner, shape = _plan(x.shape, axes, keepdim)
+        if order is not None:
+            x = copy(x.transpose(order))
+        out = np.empty(shape, x.dtype)
+        divisor = float(n) if average else 1.0
         if n == 0:
-            partial.fill(start_value / divisor if divisor else math.nan)
-            return partial
-        return (
-            partial if blocks == 1 else reduce(partial.reshape(outer, blocks, inner), axes, divisor)
-        )
+            out.fill(start_value if not average else math.nan)
+        else:
+            fold_blocks(x.ravel(), out.ravel(), outer, n, inner, divisor)
+        return out
+
+    def fold_blocks(x, out, outer, n, inner, divisor):
+        """Reduce x (outer, n, inner), flat, by blocks, and then their results, if several."""
+        if inner == 1:
+            blocks, items = -(-n // _ROW_BLOCK), outer
+        else:
+            blocks, items = -(-n // _COLUMN_BLOCK), outer * -(-inner * x.itemsize // _STRIP_BYTES)
+        last = blocks == 1
+        target = out if last else np.empty(outer * blocks * inner, x.dtype)
+        scale = divisor if last else 1.0
+        if inner == 1:
+            run_along(items * blocks, x.size * 0.06, x, target, n, _ROW_BLOCK, scale)
+        else:
+            run_across(
+                items * blocks, x.size * 0.08, x, target, n, inner, _COLUMN_BLOCK, scale
+            )
+        if not last:
+            fold_blocks(target, out, outer, blocks, inner, divisor)
 
     return reduce
 
@@ -167,31 +170,19 @@ _sum = _reduction("sum", 0.0, lambda a, b: a + b, lane_sum)
 _amax = _reduction("amax", -math.inf, lambda a, b: maximum(a, b), lane_max)
 
 
-def _shape(x, axes, kept, keepdim):
-    if not keepdim:
-        return kept
-    return tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
-
-
 def sum(x, axes=None, keepdim=False):
     """Sum over ``axes`` (all if None)."""
-    axes = normalize_axes(axes, x.ndim)
-    y, kept = merged(x, axes)
-    return _sum(y, axes, 1.0).reshape(_shape(x, axes, kept, keepdim))
+    return _sum(x, axes, keepdim, False)
 
 
 def mean(x, axes=None, keepdim=False):
     """Mean over ``axes`` (all if None); NaN over nothing."""
-    axes = normalize_axes(axes, x.ndim)
-    y, kept = merged(x, axes)
-    return _sum(y, axes, float(y.shape[1])).reshape(_shape(x, axes, kept, keepdim))
+    return _sum(x, axes, keepdim, True)
 
 
 def amax(x, axes=None, keepdim=False):
     """Maximum over ``axes`` (all if None), none of them empty; NaN where there is a NaN."""
-    axes = normalize_axes(axes, x.ndim)
-    y, kept = merged(x, axes)
-    return _amax(y, axes, 1.0).reshape(_shape(x, axes, kept, keepdim))
+    return _amax(x, axes, keepdim, False)
 
 
 @kernel
@@ -211,7 +202,7 @@ def _amax_backward(start, stop, grad, x, out, grad_x):
 
 def amax_backward(grad, x, out, axes=None):
     """Gradient of ``amax``; elements that tie for a maximum share its gradient equally."""
-    axes = normalize_axes(axes, x.ndim)
+    axes = range(x.ndim) if axes is None else [axis % x.ndim for axis in axes]
     order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
     turned = np.ascontiguousarray(x.transpose(order))
     rows, n = out.size, x.size // max(out.size, 1)
@@ -247,9 +238,7 @@ def argmax(x, axis=-1):
 
 def expand(x, shape):
     """``x`` broadcast to ``shape``, in an array of its own."""
-    out = np.empty(shape, x.dtype)
-    copy.ufunc(x, out=out)
-    return out
+    return copy(x, out=np.empty(shape, x.dtype))
 
 
 def unbroadcast(grad, shape):

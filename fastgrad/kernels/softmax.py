@@ -23,7 +23,6 @@ from ._simd import (
     store_part,
     zeros,
 )
-from .reduce import sum
 
 __all__ = [
     "check_labels",
@@ -326,17 +325,26 @@ def _nll_backward(
             grad_x[row * n + label] = -g * own
 
 
+@kernel(serial=True)
+def _total(start, stop, loss, mass, average, result, divisor):
+    """result = Σ loss / divisor, with divisor = Σ mass for the average, else 1."""
+    total, weights = 0.0, 0.0
+    for i in range(start, stop):
+        total += loss[i]
+        weights += mass[i]
+    divisor[0] = weights if average else 1.0
+    result[0] = total / weights if average else total
+
+
 def _reduced(loss, mass, reduction):
     """(result, divisor): the mean is over the weights of the labels."""
-    one = np.ones(1, loss.dtype)
+    divisor = np.empty(1, loss.dtype)
     if reduction == "none":
-        return loss, one
-    total = sum(loss)
-    if reduction == "sum":
-        return total, one
-    divisor = sum(mass)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / divisor), divisor.reshape(1)
+        divisor.fill(1)
+        return loss, divisor
+    result = np.empty((), loss.dtype)
+    _total(loss.size, 0, loss, mass, reduction == "mean", result.reshape(1), divisor)
+    return result, divisor
 
 
 def _class_weight(weight, x):

@@ -96,7 +96,7 @@ def argmax(x, dim=None, keepdim=False):
     """Index of the first maximum along ``dim``, or in the flattened tensor. No gradient.
 
     >>> import fastgrad as fg
-    >>> fg.argmax(fg.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=1)
+    >>> fg.argmax(fg.tensor([[1.0, 5.0], [4.0, 3.0]]), dim=1)
     tensor([1, 0])
     """
     array = x.data if isinstance(x, Tensor) else np.asarray(x)
