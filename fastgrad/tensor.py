@@ -392,8 +392,9 @@ def op(rule):
         arrays = []
         for x in operands:
             if isinstance(x, Tensor):
-                record = record or x._requires_grad
                 arrays.append(x.data)
+                if x._requires_grad:
+                    record = True
             else:
                 arrays.append(x.item() if isinstance(x, np.generic) else x)
         out, vjp = rule(*arrays, **attributes)

@@ -179,7 +179,7 @@ def test_hooks_may_keep_what_they_are_given():
     assert [grad.tolist() for grad in kept] == [[1] * 3, [2] * 3, [5] * 3]
 
 
-# ------------------------------------------------------------------ freeing, and what backward wants
+# ------------------------------------------------------------------ freeing, and what is refused
 
 
 def test_retain_graph():
@@ -198,13 +198,16 @@ def test_backward_through_a_part_that_was_freed():
     x = _leaf()
     shared = x * x
     shared.sum().backward()
-    with pytest.raises(RuntimeError, match="^mul: backward a second time"):
+    with pytest.raises(RuntimeError, match=r"^mul: backward a second time"):
         (shared * 2).sum().backward()
     assert x.grad.tolist() == [2, 4, 6]
 
 
 _REFUSED = {
-    "not a single number": (lambda x: (x * 2).backward(), r"a tensor of shape \(3,\) has no single"),
+    "not a single number": (
+        lambda x: (x * 2).backward(),
+        r"a tensor of shape \(3,\) has no single",
+    ),
     "not recorded": (lambda x: x.detach().sum().backward(), "does not require grad and was not"),
     "gradient of another shape": (
         lambda x: (x * 2).backward(fg.ones(2)),
@@ -349,7 +352,7 @@ def test_detach_shares_the_array_and_its_version():
     square = y * y
     z.fill_(7.0)
     assert y.tolist() == [7, 7, 7]
-    with pytest.raises(RuntimeError, match="mul: its . was changed in place"):
+    with pytest.raises(RuntimeError, match=r"mul: its \w was changed in place"):
         square.sum().backward()
 
 
@@ -893,7 +896,9 @@ def no_collector():
 
 
 def test_training_leaves_no_cycles(no_collector):
-    model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 3))
+    model = nn.Sequential(
+        nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 3)
+    )
     optimizer = fg.optim.Adam(model.parameters())
     x, labels = fg.tensor(np.eye(3, dtype=np.float32)), fg.tensor([0, 1, 2])
 

@@ -19,7 +19,9 @@ No ``fastmath``: a body that wants a reordered sum or a fused multiply-add write
 """
 
 import inspect
+import os
 import threading
+import time
 
 import numba
 import numpy as np
@@ -29,7 +31,7 @@ from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
 from ._cache import KernelCache
-from ._threads import BUSY, GUARDED, STATE, policy
+from ._threads import BUSY, GUARDED, RESUME, STALL, STALL_REST, STATE, policy
 
 FLAGS = {"nogil": True, "error_model": "numpy"}
 _INT64 = ir.IntType(64)
@@ -71,7 +73,7 @@ def compile_callback(function, sig, name):
 
 
 @intrinsic
-def try_enter(typing_context, state):
+def _enter_guard(typing_context, state):
     """Take the right to launch threads; False if another launch has it and must not be joined."""
 
     def codegen(context, builder, sig, args):
@@ -94,8 +96,8 @@ def try_enter(typing_context, state):
 
 
 @intrinsic
-def leave(typing_context, state):
-    """Give back what ``try_enter`` took."""
+def _leave_guard(typing_context, state):
+    """Give back what ``_enter_guard`` took."""
 
     def codegen(context, builder, sig, args):
         cells = context.make_array(sig.args[0])(context, builder, args[0]).data
@@ -103,6 +105,42 @@ def leave(typing_context, state):
         return context.get_dummy_value()
 
     return types.void(state), codegen
+
+
+@intrinsic
+def _now(typing_context):
+    """A monotonic time in nanoseconds; always 1 where the C library has no clock_gettime."""
+
+    def codegen(context, builder, sig, args):
+        if os.name != "posix":
+            return _INT64(1)
+        int32 = ir.IntType(32)
+        pair = cgutils.alloca_once(builder, _INT64, size=_INT64(2))
+        kind = ir.FunctionType(int32, [int32, pair.type])
+        clock = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
+        builder.call(clock, [int32(time.CLOCK_MONOTONIC), pair])
+        seconds, rest = (builder.load(builder.gep(pair, [_INT64(k)])) for k in range(2))
+        return builder.add(builder.mul(seconds, _INT64(1_000_000_000)), rest)
+
+    return types.int64(), codegen
+
+
+@numba.extending.register_jitable
+def try_enter(state):
+    """Time at which a launch of threads starts, or 0 if the work should stay on this one."""
+    now = _now()
+    if now < state[RESUME] or not _enter_guard(state):
+        return 0
+    return now
+
+
+@numba.extending.register_jitable
+def leave(state, began, work):
+    """End a launch of ``work`` nanoseconds; after a stall the next ones stay on one thread."""
+    now = _now()
+    _leave_guard(state)
+    if now - began > 2 * work + STALL:
+        state[RESUME] = now + STALL_REST * (now - began)
 
 
 @intrinsic
@@ -134,15 +172,16 @@ def cut(n, grain, part, parts):
 
 
 _PARALLEL_TWIN = """
-def {name}(_parts, _grain, _items, _state, {parameters}):
-    if try_enter(_state):
+def {name}(_parts, _grain, _items, _work, _state, {parameters}):
+    began = try_enter(_state)
+    if began:
         before = swap_thread_count(_parts)
         for _part in prange(_parts):
             _start = cut(_items, _grain, _part, _parts)
             _stop = cut(_items, _grain, _part + 1, _parts)
             body(_start, _stop, {parameters})
         swap_thread_count(before)
-        leave(_state)
+        leave(_state, began, _work)
     else:
         body(0, _items, {parameters})
 """
@@ -192,7 +231,7 @@ def kernel(function=None, *, grain=1, serial=False, on_error=None):
         if run_parallel is None:
             twin = f"{name.replace('.', '_')}_parallel"
             run_parallel = _parallel_twin(run_serial, twin, parameters)
-        run_parallel(parts, grain, n, STATE, *arguments)
+        run_parallel(parts, grain, n, float(work), STATE, *arguments)
 
     launch.__name__ = launch.__qualname__ = function.__name__
     launch.__doc__ = function.__doc__

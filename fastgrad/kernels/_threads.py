@@ -1,6 +1,6 @@
 """How many threads to use, and whether it is safe to use more than one.
 
-Compiled code reads the answer from ``STATE``, four int64 cells; Python reads ``policy``.
+Compiled code reads the answer from ``STATE``, a few int64 cells; Python reads ``policy``.
 """
 
 import math
@@ -10,9 +10,17 @@ from pathlib import Path
 import numba
 import numpy as np
 
-THREADS, THRESHOLD, GUARDED, BUSY = range(4)
-STATE = np.zeros(4, np.int64)
-"""Threads, threshold (ns of serial work), whether launches exclude each other, one is running."""
+THREADS, THRESHOLD, GUARDED, BUSY, RESUME = range(5)
+STATE = np.zeros(5, np.int64)
+"""Threads, threshold (ns of serial work), whether launches exclude each other, whether one is
+running, and the time (ns) until which launches stay serial after one that stalled."""
+
+# A launch is over when its slowest thread is. Where another program has one of our cores, that
+# takes until the scheduler's next slice, milliseconds instead of microseconds. A launch that
+# took so much longer than its work sends the following ones to one thread for a while: the cost
+# of a busy machine is then a factor of the number of threads, not of a hundred.
+STALL = 1_000_000  # ns beyond twice the serial work
+STALL_REST = 10  # serial time after a stall, in stalls
 
 # Serial work, in nanoseconds, from which a second thread pays, by Numba's threading layer.
 # Measured by benchmarks/thresholds.py: a launch costs 1.6 µs on omp, 5 µs on tbb and 80-130 µs

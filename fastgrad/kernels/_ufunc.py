@@ -227,16 +227,17 @@ def _sequential(args, steps, operands, n):
     return False
 
 
-def _split(loop, operands, args, n, steps, state):
+def _split(loop, operands, args, n, steps, work, state):
     """Run a loop on all threads, in parts of whole cache lines."""
-    if try_enter(state):
+    began = try_enter(state)
+    if began:
         parts = state[THREADS]
         before = swap_thread_count(parts)
         for part in numba.prange(parts):
             start, stop = cut(n, 64, part, parts), cut(n, 64, part + 1, parts)
             call_loop(loop, operands, args, start, stop, steps, False)
         swap_thread_count(before)
-        leave(state)
+        leave(state, began, work)
     else:
         call_loop(loop, operands, args, 0, n, steps, False)
 
@@ -248,14 +249,15 @@ def _make_entry():
     def entry(args, dims, steps, data):
         flags = save_flags()
         record = carray(data, (4,), np.int64)
-        state = carray(pointer_to(record[STATE_ADDRESS]), (4,), np.int64)
+        state = carray(pointer_to(record[STATE_ADDRESS]), (5,), np.int64)
         loop, operands, n = record[ADDRESS], record[OPERANDS], dims[0]
         if _sequential(args, steps, operands, n):
             call_loop(loop, operands, args, 0, n, steps, True)
         elif n * record[COST] < state[THRESHOLD] * _COST_UNITS:
             call_loop(loop, operands, args, 0, n, steps, False)
         else:
-            split(loop, operands, args, n, steps, state)
+            work = n * record[COST] / _COST_UNITS
+            split(loop, operands, args, n, steps, work, state)
         restore_flags(flags)
 
     return compile_callback(entry, LOOP_SIGNATURE, "ufunc.entry")

@@ -1,0 +1,265 @@
+"""What the tests of processes and threads run: see ``child.run``. Each returns plain data."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import select
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+import fastgrad
+from fastgrad import functional, kernels, nn, optim
+from fastgrad.kernels import _cache, _threads
+from fastgrad.kernels._threads import policy
+
+
+def digest(*arrays):
+    """A hash of the bits of arrays."""
+    return hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in arrays)).hexdigest()[:16]
+
+
+def _draw(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def use_threads(count):
+    """Use ``count`` threads, for the smallest work too."""
+    _threads.THRESHOLDS.update(dict.fromkeys(_threads.THRESHOLDS, 1))
+    fastgrad.set_num_threads(count)
+
+
+def train(seed=0, steps=3):
+    """Digest of a small network's parameters and gradients after a few steps."""
+    x, y = fastgrad.tensor(_draw(seed, 67, 33)), fastgrad.tensor(np.arange(67) % 10)
+    model = nn.Sequential(
+        nn.Linear(33, 41), nn.BatchNorm1d(41), nn.ReLU(), nn.Linear(41, 37), nn.Tanh(),
+        nn.Linear(37, 10),
+    )  # fmt: skip
+    for k, parameter in enumerate(model.parameters()):
+        parameter.data[...] = 0.3 * _draw(100 * seed + k, *parameter.shape)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+    return digest(loss.data, *(a.data for p in model.parameters() for a in (p, p.grad)))
+
+
+def launch_many(seed=0):
+    """Digest of kernels of every kind, each with enough items for several threads."""
+    a, b, c = _draw(seed, 61, 67), _draw(seed, 67, 71), _draw(seed, 61, 71)
+    row, flat = np.ones(67, np.float32), _draw(seed, 5003)
+    return digest(
+        kernels.matmul(a, b),
+        kernels.matmul_nt(c, b),
+        kernels.matmul_tn(a, c),
+        kernels.sum(a, (0,)),
+        kernels.sum(flat[:, None] + flat[:3], (1,)),
+        kernels.softmax_forward(a),
+        *kernels.batch_norm_forward(a, row, row),
+        kernels.exp(flat),
+        kernels.tanh_forward(flat[::-1]),
+        kernels.add(a, a[::-1]),
+        kernels.mul(a.T, row[:, None]),
+        kernels.dropout(flat, 0.3, np.array([seed, 0], np.uint64)),
+        kernels.gather_rows(a, np.arange(60, -1, -2)),
+    )
+
+
+def facts():
+    """What a process used."""
+    return {
+        "threads": fastgrad.get_num_threads(),
+        "layer": policy.layer,
+        "compiled": _cache.counts["compiled"],
+        "loaded": _cache.counts["loaded"],
+    }
+
+
+def work(threads=2):
+    """Everything once: digests, and what was used."""
+    use_threads(threads)
+    return {"train": train(), "launch": launch_many(), **facts()}
+
+
+# ------------------------------------------------------------------ threads
+
+
+def from_many_threads():
+    """Two Python threads train at once; then eight threads of a pool launch and train."""
+    use_threads(2)
+    barrier = threading.Barrier(2)
+
+    def train_together(seed):
+        barrier.wait()
+        return [train(seed) for _ in range(4)]
+
+    with ThreadPoolExecutor(2) as pool:
+        pair = list(pool.map(train_together, (0, 1)))
+    with ThreadPoolExecutor(8) as pool:
+        launched = list(pool.map(launch_many, [0, 1] * 12))
+        trained = list(pool.map(train, [0, 1] * 8))
+    use_threads(1)
+    return {
+        "two at once": [sorted(set(results)) for results in pair],
+        "pool": [sorted(set(results[k::2])) for results in (launched, trained) for k in (0, 1)],
+        "serial": [train(0), train(1), launch_many(0), launch_many(1)],
+        **facts(),
+    }
+
+
+def cold_from_many_threads():
+    """Eight threads ask for the same kernels at once, none of which is compiled or loaded."""
+    use_threads(2)
+    barrier = threading.Barrier(8)
+    x = _draw(0, 61, 67)
+
+    def call(_):
+        barrier.wait()
+        return digest(kernels.sum(x, (1,)), kernels.neg(x), kernels.sum(x, (0,)))
+
+    with ThreadPoolExecutor(8) as pool:
+        results = set(pool.map(call, range(8)))
+    use_threads(1)
+    barrier = threading.Barrier(1)
+    return {"results": sorted(results), "serial": call(0), **facts()}
+
+
+def numba_counts():
+    """Numba's own number of threads, before and after launches with another number."""
+    import numba
+
+    seen = []
+    for ours, users in ((2, 1), (1, 2), (2, 2)):
+        numba.set_num_threads(users)
+        use_threads(ours)
+        train(steps=1), launch_many()
+        seen.append([fastgrad.get_num_threads(), numba.get_num_threads()])
+    return seen
+
+
+def exit_while_training():
+    """Leave with daemon threads inside kernels."""
+    use_threads(2)
+    result = train()
+
+    def endless():
+        while True:
+            train()
+
+    for _ in range(3):
+        threading.Thread(target=endless, daemon=True).start()
+    time.sleep(0.2)
+    return result
+
+
+# ------------------------------------------------------------------ forks
+
+
+def in_fork(function, seconds=90):
+    """What ``function`` returns in a forked child, or how the child ended instead."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            os.write(writer, json.dumps(function()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    text = b""
+    while select.select([reader], [], [], seconds)[0]:
+        part = os.read(reader, 1 << 16)
+        text += part
+        if not part:
+            break
+    else:
+        os.kill(child, signal.SIGKILL)
+        text = b'"hangs"'
+    os.close(reader)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return json.loads(text) if text else f"ended with code {code}"
+
+
+def _again():
+    use_threads(2)
+    return [train(), launch_many(), fastgrad.get_num_threads(), int(_threads.STATE[_threads.BUSY])]
+
+
+def fork_after_training():
+    """Children of a process that has used threads: forked at rest, in a fork, and in a launch."""
+    use_threads(2)
+    expected = [train(), launch_many(), fastgrad.get_num_threads(), 0]
+    at_rest = in_fork(_again)
+    in_a_fork = in_fork(lambda: in_fork(_again))
+    _threads.STATE[_threads.BUSY] = 1  # as while another thread launches
+    busy = in_fork(_again)
+    _threads.STATE[_threads.BUSY] = 0
+    stop = threading.Event()
+
+    def keep_launching():
+        while not stop.is_set():
+            launch_many()
+
+    thread = threading.Thread(target=keep_launching)
+    thread.start()
+    meanwhile = [in_fork(_again) for _ in range(3)]
+    stop.set()
+    thread.join()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pooled = pool.map(train, [0, 0, 0])
+    return {
+        "parent": expected,
+        "children": [at_rest, in_a_fork, busy, *meanwhile],
+        "pool": pooled,
+        "parent after": [train(), launch_many(), fastgrad.get_num_threads(), 0],
+        **facts(),
+    }
+
+
+def fork_before_training():
+    """A child of a process that has not used threads uses them; so does its parent afterwards."""
+    child = in_fork(work)
+    return {"child": child, "parent": work()}
+
+
+def fork_after_numba():
+    """A child of a process where code of the user's own, not ours, has used Numba's threads."""
+    import numba
+
+    numba.get_num_threads()  # starts them
+    return in_fork(_again)
+
+
+def fork_while_compiling():
+    """A child forked while another thread compiles does not wait for that thread forever."""
+    from numba.core.compiler_lock import global_compiler_lock
+
+    compiling = threading.Event()
+
+    def compile_something():
+        with global_compiler_lock:
+            compiling.set()
+            time.sleep(0.5)
+
+    thread = threading.Thread(target=compile_something)
+    thread.start()
+    compiling.wait()
+    child = in_fork(lambda: float(kernels.sum(np.ones(5, np.float32))), seconds=15)
+    thread.join()
+    return child
+
+
+def spawned():
+    """A worker started anew imports everything itself; kernels travel there by name."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        trained = pool.apply(train)
+        total = pool.apply(kernels.sum, (np.ones((3, 5), np.float32),))
+        power = pool.apply(kernels.exp, (0.0,))
+    return {"worker": trained, "here": train(), "sum": float(total), "exp": float(power)}

@@ -1,0 +1,753 @@
+"""Modules: registration, state, text; layers and losses against PyTorch; initial values."""
+
+import copy
+import math
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+from fastgrad import nn
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
+
+
+class Block(nn.Module):
+    """One of everything a module can hold."""
+
+    def __init__(self, size=2):
+        super().__init__()
+        self.scale = nn.Parameter(fg.ones(size))
+        self.inner = nn.Sequential(nn.Linear(size, 3), nn.BatchNorm1d(3), nn.Linear(3, size))
+        self.register_buffer("offset", fg.zeros(size))
+        self.register_parameter("absent", None)
+        self.loose = fg.ones(size)
+        self.number = 7
+
+    def forward(self, x):
+        return self.inner(x) * self.scale + self.offset
+
+
+_PARAMETERS = [
+    "scale", "inner.0.weight", "inner.0.bias", "inner.1.weight", "inner.1.bias",
+    "inner.2.weight", "inner.2.bias",
+]  # fmt: skip
+_BUFFERS = ["offset", *(f"inner.1.{name}" for name in ("running_mean", "running_var"))]
+_BUFFERS += ["inner.1.num_batches_tracked"]
+
+
+# ------------------------------------------------------------------ registration
+
+
+def test_names_in_order_of_assignment():
+    block = Block()
+    assert [name for name, _ in block.named_parameters()] == _PARAMETERS
+    assert [name for name, _ in block.named_buffers()] == _BUFFERS
+    assert [name for name, _ in block.named_modules()] == [
+        "", "inner", "inner.0", "inner.1", "inner.2",
+    ]  # fmt: skip
+    assert [name for name, _ in block.named_children()] == ["inner"]
+    assert [name for name, _ in block.named_parameters(recurse=False)] == ["scale"]
+    assert [name for name, _ in block.named_parameters(prefix="net")][:2] == [
+        "net.scale", "net.inner.0.weight",
+    ]  # fmt: skip
+    assert list(block.parameters()) == [tensor for _, tensor in block.named_parameters()]
+    assert set(block.state_dict()) == {*_PARAMETERS, *_BUFFERS}
+
+
+def test_shared_modules_and_parameters_count_once():
+    block, layer = nn.Module(), nn.Linear(2, 2)
+    block.first, block.second = layer, layer
+    block.tied = layer.weight
+    assert [name for name, _ in block.named_parameters()] == ["tied", "first.bias"]
+    assert [name for name, _ in block.named_modules()] == ["", "first"]
+    assert list(block.state_dict()) == [
+        "tied", "first.weight", "first.bias", "second.weight", "second.bias",
+    ]  # fmt: skip
+    optimizer = fg.optim.SGD(block.parameters(), lr=1.0)
+    block.second(fg.ones(1, 2)).sum().backward()
+    before = layer.weight.detach().clone()
+    optimizer.step()
+    np.testing.assert_allclose(block.tied.detach(), before - 1)
+    block.load_state_dict(block.state_dict())
+
+
+def test_attributes_can_be_replaced_and_deleted():
+    block = Block()
+    new = nn.Parameter(fg.zeros(2))
+    block.scale = new
+    assert block.scale is new
+    block.scale = None
+    assert block.scale is None
+    assert "scale" not in dict(block.named_parameters())
+    block.scale = nn.Linear(1, 1)
+    assert [name for name, _ in block.named_children()] == ["inner", "scale"]
+    block.offset = fg.ones(2)
+    assert dict(block.named_buffers())["offset"].tolist() == [1, 1]
+    del block.inner
+    del block.number
+    assert not hasattr(block, "inner")
+    assert not hasattr(block, "number")
+    assert list(block.state_dict()) == ["offset", "scale.weight", "scale.bias"]
+
+
+class _Forgetful(nn.Module):
+    def __init__(self):
+        self.layer = nn.Linear(1, 1)
+
+
+_MISUSE = {
+    "no super().__init__": (_Forgetful, AttributeError, r"super\(\).__init__\(\)"),
+    "tensor for a parameter": (
+        lambda: setattr(nn.Linear(1, 1), "weight", fg.ones(1, 1)),
+        TypeError,
+        "cannot assign Tensor",
+    ),
+    "number for a module": (
+        lambda: setattr(Block(), "inner", 3),
+        TypeError,
+        "cannot assign int",
+    ),
+    "array for a buffer": (
+        lambda: setattr(Block(), "offset", np.ones(2)),
+        TypeError,
+        "cannot assign ndarray",
+    ),
+    "unknown attribute": (lambda: Block().nothing, AttributeError, "Block.*'nothing'"),
+    "no forward": (lambda: nn.Module()(1), NotImplementedError, "Module defines no forward"),
+    "registering a number as module": (
+        lambda: nn.Module().add_module("a", 3),
+        TypeError,
+        "int",
+    ),
+    "registering an array as buffer": (
+        lambda: nn.Module().register_buffer("a", np.ones(2)),
+        TypeError,
+        "ndarray",
+    ),
+    "registering a tensor as parameter": (
+        lambda: nn.Module().register_parameter("a", fg.ones(2)),
+        TypeError,
+        "Tensor",
+    ),
+    "a name with a dot": (
+        lambda: nn.Module().add_module("a.b", nn.ReLU()),
+        (KeyError, ValueError),
+        r"a\.b",
+    ),
+    "number in Sequential": (lambda: nn.Sequential(nn.ReLU(), 3), TypeError, "'1' is int"),
+    "Linear without inputs": (lambda: nn.Linear(0, 2), ValueError, "sizes must be positive, got 0"),
+    "Linear without outputs": (lambda: nn.Linear(2, -1), ValueError, "got 2, -1"),
+    "Dropout of no probability": (lambda: nn.Dropout(1.5), ValueError, "p = 1.5 is not a prob"),
+    "Dropout of NaN": (lambda: nn.Dropout(math.nan), ValueError, "p = nan is not a prob"),
+    "BatchNorm1d of a vector": (
+        lambda: nn.BatchNorm1d(2)(fg.ones(2)),
+        ValueError,
+        r"expected \(N, C\) or \(N, C, L\), got \(2,\)",
+    ),
+    "BatchNorm1d of images": (
+        lambda: nn.BatchNorm1d(2)(fg.ones(1, 2, 3, 4)),
+        ValueError,
+        r"got \(1, 2, 3, 4\)",
+    ),
+    "unknown reduction": (
+        lambda: nn.MSELoss(reduction="average")(fg.ones(2), fg.ones(2)),
+        ValueError,
+        "unknown reduction 'average'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _MISUSE)
+def test_misuse(name):
+    call, exception, message = _MISUSE[name]
+    with pytest.raises(exception, match=message):
+        call()
+
+
+def test_parameters():
+    source = fg.ones(2)
+    parameter = nn.Parameter(source)
+    assert parameter.requires_grad
+    assert parameter.data is source.data
+    assert not nn.Parameter(source, requires_grad=False).requires_grad
+    assert nn.Parameter(np.zeros(3, np.float32)).shape == (3,)
+    assert type(parameter * 2) is fg.Tensor
+
+
+# ------------------------------------------------------------------ walking
+
+
+def test_train_and_eval_reach_everything():
+    block = Block()
+    assert all(module.training for module in block.modules())
+    assert block.eval() is block
+    assert not any(module.training for module in block.modules())
+    block.inner.train()
+    assert [module.training for module in block.modules()] == [False, True, True, True, True]
+    assert block.train() is block
+    assert all(module.training for module in block.modules())
+
+
+def test_apply_visits_children_first():
+    seen = []
+    block = Block()
+    assert block.apply(lambda module: seen.append(type(module).__name__)) is block
+    assert seen == ["Linear", "BatchNorm1d", "Linear", "Sequential", "Block"]
+
+
+def test_zero_grad_both_ways():
+    layer = nn.Linear(2, 1)
+    layer(fg.ones(1, 2)).sum().backward()
+    gradient = layer.weight.grad
+    layer.zero_grad(set_to_none=False)
+    assert layer.weight.grad is gradient
+    assert gradient.tolist() == [[0], [0]]
+    layer.zero_grad()
+    assert layer.weight.grad is None
+
+
+def test_frozen_parameters_get_no_gradient():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    assert model[0].requires_grad_(False) is model[0]
+    model(fg.ones(1, 2)).sum().backward()
+    assert [p.grad is None for p in model.parameters()] == [True, True, False, False]
+
+
+def test_conversion_of_a_whole_module():
+    block = Block()
+    parameters = list(block.parameters())
+    block(fg.ones(4, 2)).sum().backward()
+    assert block.double() is block
+    assert all(a is b for a, b in zip(block.parameters(), parameters, strict=True))
+    assert (
+        {p.dtype.name for p in parameters} == {p.grad.dtype.name for p in parameters} == {"float64"}
+    )
+    assert {b.dtype.name for b in block.buffers()} == {"float64", "int64"}
+    out = block(fg.ones(4, 2, dtype=fg.float64))
+    assert out.dtype == fg.float64
+    out.sum().backward()
+    assert block.float()(fg.ones(4, 2)).dtype == fg.float32
+
+
+def test_copies_of_modules_are_apart():
+    block = Block()
+    block(fg.ones(4, 2)).sum().backward()
+    for twin in (copy.deepcopy(block), pickle.loads(pickle.dumps(block))):
+        assert [name for name, _ in twin.named_parameters()] == _PARAMETERS
+        for (name, ours), theirs in zip(
+            block.state_dict().items(), twin.state_dict().values(), strict=True
+        ):
+            assert np.array_equal(ours.numpy(), theirs.numpy()), name
+            assert not np.shares_memory(ours.data, theirs.data)
+        assert isinstance(twin.scale, nn.Parameter)
+
+
+# ------------------------------------------------------------------ Sequential
+
+
+def test_sequential_is_a_list_of_modules():
+    a, b, c = nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)
+    model = nn.Sequential(a, b)
+    assert model.append(c) is model
+    assert list(model) == [a, b, c]
+    assert (len(model), model[0], model[-1]) == (3, a, c)
+    assert list(model[1:]) == [b, c]
+    assert isinstance(model[:2], nn.Sequential)
+    assert [name for name, _ in model[1:].named_parameters()] == ["2.weight", "2.bias"]
+    x = fg.ones(4, 2)
+    assert model(x).tolist() == c(b(a(x))).tolist()
+    with pytest.raises(IndexError):
+        model[3]
+    named = nn.Sequential({"first": a, "second": c})
+    assert list(named.state_dict()) == [
+        "first.weight", "first.bias", "second.weight", "second.bias",
+    ]  # fmt: skip
+    assert named.second is c
+    empty = nn.Sequential()
+    assert len(empty) == 0
+    assert empty(x) is x
+
+
+# ------------------------------------------------------------------ text
+
+
+class _Described(nn.Module):
+    def __init__(self, nn, extra):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()))
+        self.last = nn.Tanh()
+        self._extra = extra
+
+    def extra_repr(self):
+        return self._extra
+
+
+def _everything(nn):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3), nn.ReLU(), nn.Sigmoid(),
+        nn.BatchNorm1d(3, affine=False), nn.Tanh(), nn.Softmax(dim=1), nn.LogSoftmax(dim=0),
+        nn.CrossEntropyLoss(), nn.NLLLoss(), nn.MSELoss(), nn.Sequential(),
+    )  # fmt: skip
+
+
+def test_text():
+    assert repr(nn.Dropout(0.25)) == "Dropout(p=0.25)"
+    assert repr(nn.Sequential()) == "Sequential()"
+    assert repr(nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Tanh()))) == (
+        "Sequential(\n"
+        "  (0): Linear(in_features=2, out_features=3, bias=True)\n"
+        "  (1): Sequential(\n"
+        "    (0): ReLU()\n"
+        "    (1): Tanh()\n"
+        "  )\n"
+        ")"
+    )
+
+
+def test_text_as_in_pytorch(torch):
+    theirs = re.sub(r"(affine=\w+), bias=\w+", r"\1", repr(_everything(torch.nn)))  # since 2.13
+    assert repr(_everything(nn)) == theirs
+
+    class Described(torch.nn.Module):
+        __init__ = _Described.__init__
+        extra_repr = _Described.extra_repr
+
+    Described.__name__ = "_Described"
+    for extra in ("", "size=3", "size=3\ndepth=4"):
+        theirs = torch.nn.Module.__new__(Described)
+        torch.nn.Module.__init__(theirs)
+        theirs.inner = torch.nn.Sequential(
+            torch.nn.Linear(2, 3), torch.nn.Sequential(torch.nn.ReLU())
+        )
+        theirs.last = torch.nn.Tanh()
+        theirs._extra = extra
+        assert repr(_Described(nn, extra)) == repr(theirs)
+
+
+# ------------------------------------------------------------------ state dicts
+
+
+def _state(module):
+    return {name: tensor.numpy().copy() for name, tensor in module.state_dict().items()}
+
+
+def _assert_state(module, expected):
+    for name, tensor in module.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), expected[name])
+
+
+def test_state_dict_round_trip():
+    source, target = Block(), Block()
+    source(fg.ones(4, 2) * 2)
+    parameters = list(target.parameters())
+    state = source.state_dict()
+    assert all(not tensor.requires_grad for tensor in state.values())
+    assert state["scale"].data is source.scale.data
+    missing, unexpected = target.load_state_dict(state)
+    assert not missing
+    assert not unexpected
+    _assert_state(target, _state(source))
+    assert all(a is b for a, b in zip(target.parameters(), parameters, strict=True))
+    assert not np.shares_memory(target.scale.data, source.scale.data)
+    assert target.inner[1].num_batches_tracked.item() == 1
+
+
+def _in_float64(x):
+    return x.double() if x.dtype == fg.float32 else x
+
+
+@pytest.mark.parametrize("convert", [np.asarray, fg.Tensor.tolist, _in_float64])
+def test_state_dict_of_other_kinds(convert):
+    source, target = Block(), Block()
+    target.load_state_dict({name: convert(t) for name, t in source.state_dict().items()})
+    _assert_state(target, _state(source))
+    assert target.scale.dtype == fg.float32
+
+
+def _spoiled(state):
+    state = dict(state)
+    del state["inner.0.bias"], state["offset"]
+    state["inner.0.weight"] = fg.ones(3, 2)
+    state["inner.1.num_batches_tracked"] = fg.tensor(1.5)
+    state["scale"] = fg.tensor([5.0, 5.0])
+    state["surplus"] = fg.ones(1)
+    state["inner.9.weight"] = fg.ones(1)
+    return state
+
+
+def test_a_state_dict_that_does_not_fit_is_refused_whole():
+    block = Block()
+    before, state = _state(block), _spoiled(Block().state_dict())
+    with pytest.raises(RuntimeError, match="load_state_dict: does not fit Block") as caught:
+        block.load_state_dict(state)
+    message = str(caught.value)
+    for part in (
+        "missing: offset, inner.0.bias", "unexpected: surplus, inner.9.weight",
+        "inner.0.weight has shape (3, 2), expected (2, 3)",
+        "inner.1.num_batches_tracked is float32, expected int64",
+    ):  # fmt: skip
+        assert part in message
+    # In the module's order, whatever the hash seed of the process.
+    assert message.index("inner.0.weight") < message.index("num_batches_tracked")
+    _assert_state(block, before)
+    with pytest.raises(RuntimeError, match=r"inner\.0\.weight has shape"):
+        block.load_state_dict(state, strict=False)
+    _assert_state(block, before)
+
+
+def test_problems_are_listed_in_the_modules_order():
+    model = nn.Sequential(*[nn.Linear(1, 1, bias=False) for _ in range(20)])
+    with pytest.raises(RuntimeError) as caught:
+        model.load_state_dict({name: np.ones(3) for name in reversed(model.state_dict())})
+    positions = [str(caught.value).index(f" {k}.weight") for k in range(20)]
+    assert positions == sorted(positions)
+
+
+def test_loading_common_names_only():
+    block = Block()
+    expected = _state(block)
+    expected["scale"] = np.array([5.0, 5.0], np.float32)
+    result = block.load_state_dict({"scale": [5.0, 5.0], "other": fg.ones(1)}, strict=False)
+    missing, unexpected = result
+    assert missing == [name for name in block.state_dict() if name != "scale"]
+    assert unexpected == ["other"]
+    _assert_state(block, expected)
+
+
+@pytest.mark.parametrize("value", ["abc", None, object()], ids=["text", "None", "object"])
+def test_loading_what_is_no_tensor(value):
+    layer = nn.Linear(1, 1)
+    before = _state(layer)
+    with pytest.raises(RuntimeError, match="does not fit Linear: bias"):
+        layer.load_state_dict({"weight": fg.ones(1, 1), "bias": value})
+    _assert_state(layer, before)
+
+
+# ------------------------------------------------------------------ layers against PyTorch
+
+
+def _load_theirs(ours, theirs):
+    """Copy PyTorch's state; matrices are Linear's weights, transposed there."""
+    state = {name: t.detach().numpy() for name, t in theirs.state_dict().items()}
+    ours.load_state_dict({k: v.T if v.ndim == 2 else v for k, v in state.items()})
+
+
+def _assert_equal(ours, theirs, tolerance):
+    ours = np.asarray(ours.detach())
+    theirs = theirs.detach().numpy()
+    theirs = theirs.T if ours.shape != theirs.shape else theirs
+    assert ours.dtype == theirs.dtype
+    scale = max(1.0, float(np.abs(theirs).max(initial=0)))
+    np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance * scale)
+
+
+def _assert_same_step(ours, theirs, arrays, tolerance, torch):
+    """Both modules give the same result, gradients and state for the same input."""
+    inputs = [fg.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    their_inputs = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    out, expected = ours(*inputs), theirs(*their_inputs)
+    _assert_equal(out, expected, tolerance)
+    if out.requires_grad:
+        weights = np.random.default_rng(9).uniform(0.5, 1.5, out.shape).astype(out.dtype)
+        ours.zero_grad()
+        theirs.zero_grad()
+        out.backward(weights)
+        expected.backward(torch.tensor(weights))
+    for a, b in zip(inputs, their_inputs, strict=True):
+        if b.grad is not None:
+            _assert_equal(a.grad, b.grad, tolerance)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        if b.grad is not None:
+            expected_grad = b.grad.T if b.ndim == 2 else b.grad
+            _assert_equal(a.grad, expected_grad, tolerance)
+    for (name, a), (their_name, b) in zip(
+        ours.named_buffers(), theirs.named_buffers(), strict=True
+    ):
+        assert name == their_name
+        _assert_equal(a, b, tolerance)
+
+
+def _network(nn):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.0),
+        nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 4, bias=False), nn.LogSoftmax(dim=-1),
+    )  # fmt: skip
+
+
+_LAYERS = {
+    "Linear": (lambda nn: nn.Linear(5, 3), (4, 5)),
+    "Linear without bias": (lambda nn: nn.Linear(5, 3, bias=False), (4, 5)),
+    "Linear of a vector": (lambda nn: nn.Linear(5, 3), (5,)),
+    "Linear of a stack": (lambda nn: nn.Linear(5, 3), (2, 4, 5)),
+    "Linear of an empty batch": (lambda nn: nn.Linear(5, 3), (0, 5)),
+    "ReLU": (lambda nn: nn.ReLU(), (3, 4)),
+    "Sigmoid": (lambda nn: nn.Sigmoid(), (3, 4)),
+    "Tanh": (lambda nn: nn.Tanh(), (3, 4)),
+    "Softmax": (lambda nn: nn.Softmax(dim=1), (3, 4)),
+    "Softmax over channels": (lambda nn: nn.Softmax(dim=1), (3, 4, 5)),
+    "LogSoftmax": (lambda nn: nn.LogSoftmax(dim=0), (3, 4)),
+    "Flatten": (lambda nn: nn.Flatten(), (3, 4, 5)),
+    "Flatten of some axes": (lambda nn: nn.Flatten(0, 1), (3, 4, 5)),
+    "Dropout of nothing": (lambda nn: nn.Dropout(0.0), (3, 4)),
+    "BatchNorm1d": (lambda nn: nn.BatchNorm1d(5), (7, 5)),
+    "BatchNorm1d of sequences": (lambda nn: nn.BatchNorm1d(5), (3, 5, 4)),
+    "BatchNorm1d with eps": (lambda nn: nn.BatchNorm1d(5, eps=0.5), (7, 5)),
+    "BatchNorm1d not affine": (lambda nn: nn.BatchNorm1d(5, affine=False), (7, 5)),
+    "BatchNorm1d without statistics": (
+        lambda nn: nn.BatchNorm1d(5, track_running_stats=False),
+        (7, 5),
+    ),
+    "BatchNorm1d averaging": (lambda nn: nn.BatchNorm1d(5, momentum=None), (7, 5)),
+    "BatchNorm1d, momentum 1": (lambda nn: nn.BatchNorm1d(5, momentum=1.0), (7, 5)),
+    "BatchNorm1d, momentum 0": (lambda nn: nn.BatchNorm1d(5, momentum=0.0), (7, 5)),
+    "network": (_network, (9, 2, 3)),
+}
+_PRECISIONS = {"float32": 2e-5, "float64": 1e-11}
+
+
+@pytest.mark.parametrize("dtype", _PRECISIONS)
+@pytest.mark.parametrize("name", _LAYERS)
+def test_layers_as_in_pytorch(torch, name, dtype):
+    """Three batches of training and two of evaluation, with backward each time."""
+    build, shape = _LAYERS[name]
+    torch.manual_seed(0)
+    ours, theirs = build(nn), build(torch.nn)
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(torch.tensor(rng.normal(0, 0.3, parameter.shape), dtype=torch.float32))
+    _load_theirs(ours, theirs)
+    if dtype == "float64":
+        ours.double()
+        theirs.double()
+    for batch in range(5):
+        training = batch < 3
+        ours.train(training)
+        theirs.train(training)
+        x = (2 * rng.standard_normal(shape) + batch).astype(dtype)
+        _assert_same_step(ours, theirs, [x], _PRECISIONS[dtype], torch)
+
+
+def _loss_cases():
+    labels = np.array([2, 0, 1, 2, 1])
+    ignored = np.array([2, -100, 1, 2, -100])
+    other = np.array([2, 1, 1, 0, 1])
+    pixels = np.array([[0, 1, 2, 2], [1, 1, 0, -100]])
+    for reduction in ("mean", "sum", "none"):
+        yield "MSELoss", {"reduction": reduction}, [(4, 3), (4, 3)]
+        for kind in ("CrossEntropyLoss", "NLLLoss"):
+            for smooth in ({}, {"label_smoothing": 0.1}) if kind == "CrossEntropyLoss" else ({},):
+                for weight in ({}, {"weight": [0.5, 2.0, 1.25]}):
+                    options = {"reduction": reduction, **smooth, **weight}
+                    yield kind, options, [(5, 3), labels]
+                    yield kind, options, [(5, 3), ignored]
+                    yield kind, {**options, "ignore_index": 1}, [(5, 3), other]
+                    yield kind, options, [(2, 3, 4), pixels]
+                    yield kind, options, [(3,), np.array(1)]
+                    if reduction != "mean":
+                        yield kind, options, [(0, 3), np.zeros(0, np.int64)]
+
+
+_LOSSES = list(_loss_cases())
+
+
+@pytest.mark.parametrize("dtype", _PRECISIONS)
+@pytest.mark.parametrize("number", range(len(_LOSSES)))
+def test_losses_as_in_pytorch(torch, number, dtype):
+    kind, options, inputs = _LOSSES[number]
+    rng = np.random.default_rng(number)
+    arrays = [
+        (3 * rng.standard_normal(x)).astype(dtype) if isinstance(x, tuple) else x for x in inputs
+    ]
+    weight = options.get("weight")
+    ours, theirs = ({**options}, {**options})
+    if weight:
+        ours["weight"] = fg.tensor(weight, dtype=dtype)
+        theirs["weight"] = torch.tensor(weight, dtype=getattr(torch, dtype))
+    if kind == "NLLLoss":
+        arrays[0] = np.log(0.1 + rng.uniform(size=arrays[0].shape)).astype(dtype)
+    losses = getattr(nn, kind)(**ours), getattr(torch.nn, kind)(**theirs)
+    _assert_same_step(*losses, arrays, _PRECISIONS[dtype], torch)
+
+
+def test_a_loss_of_ignored_labels_only_is_nan_as_in_pytorch(torch):
+    x, labels = np.ones((2, 3), np.float32), np.array([-100, -100])
+    ours = nn.CrossEntropyLoss()(fg.tensor(x), fg.tensor(labels))
+    theirs = torch.nn.CrossEntropyLoss()(torch.tensor(x), torch.tensor(labels))
+    assert math.isnan(theirs.item())
+    assert math.isnan(ours.item())
+
+
+# ------------------------------------------------------------------ batch normalization
+
+
+def test_running_statistics():
+    """After two batches, by hand: unbiased variance, momentum 0.25, and the plain average."""
+    batches = [np.array([[1.0], [3.0]]), np.array([[5.0], [11.0]])]
+    for momentum, mean, var in (
+        (0.25, 0.25 * 8 + 0.75 * (0.25 * 2), 0.25 * 18 + 0.75 * (0.75 + 0.25 * 2)),
+        (None, 5.0, 10.0),
+    ):
+        layer = nn.BatchNorm1d(1, momentum=momentum)
+        for batch in batches:
+            layer(fg.tensor(batch.astype(np.float32)))
+        assert layer.running_mean.item() == pytest.approx(mean)
+        assert layer.running_var.item() == pytest.approx(var)
+        assert layer.num_batches_tracked.item() == 2
+        before = _state(layer)
+        out = layer.eval()(fg.tensor([[mean]]))
+        assert out.item() == pytest.approx(0.0, abs=1e-6)
+        _assert_state(layer, before)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 2), (0, 2)])
+def test_a_refused_batch_changes_nothing(shape):
+    layer = nn.BatchNorm1d(2)
+    before = _state(layer)
+    with pytest.raises(ValueError, match="batch_norm"):
+        layer(fg.ones(*shape))
+    _assert_state(layer, before)
+
+
+# ------------------------------------------------------------------ dropout
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_in_training(p):
+    x = fg.ones(200_000, requires_grad=True)
+    layer = nn.Dropout(p)
+    y = layer(x)
+    values = y.detach().numpy()
+    kept = values != 0
+    np.testing.assert_allclose(values[kept], 1 / (1 - p), rtol=1e-6)
+    deviation = math.sqrt(p * (1 - p) / x.numel())
+    assert abs(kept.mean() - (1 - p)) < 5 * deviation
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), values)
+    # Neighbours, and the next draw, know nothing of each other.
+    for a, b in ((kept[1:], kept[:-1]), (kept, layer(x).detach().numpy() != 0)):
+        assert abs(np.corrcoef(a, b)[0, 1]) < 5 / math.sqrt(x.numel())
+
+
+def test_dropout_follows_the_seed():
+    def draws(seed):
+        fg.manual_seed(seed)
+        return [nn.Dropout(0.5)(fg.ones(100)).tolist() for _ in range(2)]
+
+    assert draws(1) == draws(1)
+    assert draws(1) != draws(2)
+    assert draws(1)[0] != draws(1)[1]
+
+
+def test_dropout_switched_off_and_fully_on():
+    x = fg.ones(5, requires_grad=True)
+    assert nn.Dropout(0.5).eval()(x) is x
+    assert nn.Dropout(0.0)(x) is x
+    y = nn.Dropout(1.0)(x)
+    assert y.tolist() == [0] * 5
+    y.sum().backward()
+    assert x.grad.tolist() == [0] * 5
+
+
+# ------------------------------------------------------------------ initial values
+
+_SHAPES = {(300, 200): (300, 200), (40, 30, 5, 3): (450, 600), (50, 40, 20): (800, 1000)}
+_INITS = {
+    "xavier_uniform_": lambda i, o: math.sqrt(6 / (i + o)),
+    "xavier_normal_": lambda i, o: math.sqrt(2 / (i + o)),
+    "kaiming_uniform_": lambda i, o: math.sqrt(6 / i),
+    "kaiming_normal_": lambda i, o: math.sqrt(2 / i),
+}
+
+
+def _assert_distribution(values, uniform, size):
+    """Uniform within ± size, or normal with deviation size; 5 standard errors of leeway."""
+    n = values.size
+    std = size / math.sqrt(3) if uniform else size
+    assert abs(values.mean()) < 5 * std / math.sqrt(n)
+    kurtosis = 1.8 if uniform else 3.0
+    assert abs(values.std() / std - 1) < 5 * math.sqrt((kurtosis - 1) / (4 * n))
+    if uniform:
+        assert np.abs(values).max() <= size * (1 + 1e-6)
+        assert np.abs(values).max() > 0.999 * size
+    else:
+        assert np.abs(values).max() > 3 * std
+
+
+@pytest.mark.parametrize("shape", _SHAPES, ids=str)
+@pytest.mark.parametrize("name", _INITS)
+def test_xavier_and_kaiming(name, shape):
+    fill, size = getattr(nn.init, name), _INITS[name](*_SHAPES[shape])
+    tensor = fg.zeros(*shape)
+    assert fill(tensor) is tensor
+    _assert_distribution(tensor.numpy(), "uniform" in name, size)
+    if "xavier" in name:
+        fill(tensor, gain=3.0)
+        _assert_distribution(tensor.numpy(), "uniform" in name, 3 * size)
+    else:
+        fill(tensor, mode="fan_out", nonlinearity="tanh")
+        gain = (5 / 3) / math.sqrt(2)
+        _assert_distribution(
+            tensor.numpy(), "uniform" in name, gain * _INITS[name](*_SHAPES[shape][::-1])
+        )
+        fill(tensor, a=math.sqrt(5))
+        _assert_distribution(tensor.numpy(), "uniform" in name, size / math.sqrt(6))
+
+
+def test_plain_fills():
+    tensor = fg.zeros(500, 100)
+    assert nn.init.uniform_(tensor, -3, 5) is tensor
+    _assert_distribution(tensor.numpy() - 1, True, 4)
+    nn.init.normal_(tensor, mean=2, std=0.5)
+    _assert_distribution(tensor.numpy() - 2, False, 0.5)
+    for fill, value in ((nn.init.zeros_, 0), (nn.init.ones_, 1)):
+        assert np.all(fill(tensor).numpy() == value)
+    assert np.all(nn.init.constant_(tensor, 2.5).numpy() == 2.5)
+
+
+def test_fills_are_noticed_by_the_tape():
+    weight = fg.ones(2, 2, requires_grad=True)
+    loss = (weight * weight).sum()
+    nn.init.xavier_uniform_(weight)
+    assert weight.is_leaf
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("name", "param"),
+    [("linear", None), ("sigmoid", None), ("tanh", None), ("relu", None), ("selu", None),
+     ("leaky_relu", None), ("leaky_relu", 0.3), ("leaky_relu", 0)],
+)  # fmt: skip
+def test_gains_as_in_pytorch(torch, name, param):
+    assert nn.init.calculate_gain(name, param) == torch.nn.init.calculate_gain(name, param)
+
+
+def test_fills_that_are_refused():
+    weight = fg.ones(2, 3)
+    with pytest.raises(ValueError, match=r"xavier_uniform_: a weight of shape \(3,\) has no fans"):
+        nn.init.xavier_uniform_(fg.zeros(3))
+    with pytest.raises(ValueError, match="kaiming_normal_: unknown mode 'fan'; expected 'fan_in'"):
+        nn.init.kaiming_normal_(weight, mode="fan")
+    with pytest.raises(ValueError, match="unknown nonlinearity 'cubic'; known: linear"):
+        nn.init.kaiming_uniform_(weight, nonlinearity="cubic")
+    assert weight.tolist() == [[1] * 3] * 2
+
+
+def test_a_linear_layer_starts_as_in_pytorch():
+    """Weight and bias uniform within ± 1 / √in_features."""
+    layer = nn.Linear(400, 500)
+    assert (layer.weight.shape, layer.bias.shape) == ((400, 500), (500,))
+    _assert_distribution(layer.weight.detach().numpy(), True, 0.05)
+    assert np.abs(layer.bias.detach().numpy()).max() <= 0.05
+    assert layer.bias.detach().numpy().std() > 0.02
+    before = layer.weight.tolist()
+    layer.reset_parameters()
+    assert layer.weight.tolist() != before
+    assert nn.Linear(2, 3, bias=False).bias is None

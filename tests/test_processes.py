@@ -1,0 +1,122 @@
+"""Forks, Python threads, pools and threading layers: slower if need be, never wrong or killed.
+
+Every scenario runs in a process of its own (see ``scenarios``) with thresholds so low that every
+launch asks for threads, and its bits are compared with those of a serial process.
+"""
+
+import ctypes.util
+import os
+import pickle
+import sys
+
+import pytest
+import scenarios
+from child import run
+
+from fastgrad import kernels
+from fastgrad.kernels.gather import _gather_rows
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+needs_tbb = pytest.mark.skipif(
+    ctypes.util.find_library("tbb") is None, reason="the TBB library is not installed"
+)
+layers = pytest.mark.parametrize(
+    "layer", ["omp", "workqueue", pytest.param("tbb", marks=needs_tbb)]
+)
+
+
+@pytest.fixture(scope="module")
+def serial():
+    """Digests of one thread in a process that never had more."""
+    result = run(scenarios.work, 1, NUMBA_NUM_THREADS=1)
+    assert result["threads"] == 1
+    return result
+
+
+def bits(result):
+    return result["train"], result["launch"]
+
+
+# ------------------------------------------------------------------ threads
+
+
+@layers
+def test_each_layer_trains_right(layer, serial):
+    result = run(scenarios.work, NUMBA_THREADING_LAYER=layer)
+    assert (result["layer"], result["threads"]) == (layer, 2)
+    assert bits(result) == bits(serial)
+
+
+@layers
+def test_python_threads_may_train_and_launch_at_once(layer):
+    result = run(scenarios.from_many_threads, NUMBA_THREADING_LAYER=layer)
+    assert result["layer"] == layer
+    first, second, launched, other = result["serial"]
+    assert result["two at once"] == [[first], [second]]
+    assert result["pool"] == [[launched], [other], [first], [second]]
+
+
+@layers
+def test_python_threads_may_all_compile_the_same_kernel_first(layer, tmp_path):
+    result = run(
+        scenarios.cold_from_many_threads, NUMBA_THREADING_LAYER=layer, FASTGRAD_CACHE_DIR=tmp_path
+    )
+    assert result["results"] == [result["serial"]]
+
+
+def test_numbas_own_number_of_threads_stays_as_its_user_set_it():
+    assert run(scenarios.numba_counts) == [[2, 1], [1, 2], [2, 2]]
+
+
+@layers
+def test_the_process_may_end_with_threads_inside_kernels(layer, serial):
+    result = run(scenarios.exit_while_training, NUMBA_THREADING_LAYER=layer)
+    assert result == serial["train"]
+
+
+# ------------------------------------------------------------------ processes
+
+
+@needs_fork
+@layers
+def test_fork_after_training(layer, serial):
+    result = run(scenarios.fork_after_training, NUMBA_THREADING_LAYER=layer)
+    assert result["layer"] == layer
+    assert result["parent"] == result["parent after"] == [*bits(serial), 2, 0]
+    for child in result["children"]:
+        assert child == [*bits(serial), 1, 0]  # one thread, also after set_num_threads(2)
+    assert result["pool"] == [serial["train"]] * 3
+
+
+@needs_fork
+@layers
+def test_fork_before_training_may_use_threads(layer, serial):
+    result = run(scenarios.fork_before_training, NUMBA_THREADING_LAYER=layer)
+    for process in result.values():
+        assert bits(process) == bits(serial)
+        assert (process["layer"], process["threads"]) == (layer, 2)
+
+
+@needs_fork
+@layers
+def test_fork_after_somebody_elses_use_of_numbas_threads(layer, serial):
+    result = run(scenarios.fork_after_numba, NUMBA_THREADING_LAYER=layer)
+    assert result == [*bits(serial), 1, 0]
+
+
+@needs_fork
+def test_fork_while_another_thread_compiles():
+    assert run(scenarios.fork_while_compiling) == 5.0
+
+
+def test_spawned_workers(serial):
+    result = run(scenarios.spawned)
+    assert result["worker"] == result["here"] == serial["train"]
+    assert (result["sum"], result["exp"]) == (15.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "function", [kernels.sum, kernels.exp, kernels.matmul, _gather_rows], ids=lambda f: f.__name__
+)
+def test_kernels_are_pickled_by_name(function):
+    assert pickle.loads(pickle.dumps(function)) is function

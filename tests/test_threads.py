@@ -1,0 +1,292 @@
+"""The thread policy: limits, the number of threads, who shares a launch, who excludes whom."""
+
+import numpy as np
+import pytest
+
+import fastgrad
+from fastgrad import kernels
+from fastgrad.kernels import _threads
+from fastgrad.kernels._jit import cut, kernel
+from fastgrad.kernels._threads import BUSY, GUARDED, STATE, THREADS, THRESHOLD, Policy, policy
+
+needs_two = pytest.mark.skipif(
+    _threads.numba.config.NUMBA_NUM_THREADS < 2, reason="Numba has one thread (NUMBA_NUM_THREADS)"
+)
+
+
+# ------------------------------------------------------------------ limits
+
+_V2 = "0::/a/b\n"
+_V1 = "9:name=systemd:/x\n4:cpu,cpuacct:/a/b\n2:cpuset:/c\n"
+
+
+def _v1(folder, quota, period=100_000):
+    base = f"sys/fs/cgroup/cpu{folder}"
+    return {f"{base}/cpu.cfs_quota_us": f"{quota}\n", f"{base}/cpu.cfs_period_us": f"{period}\n"}
+
+
+_TREES = {
+    "no proc": (None, {}, None),
+    "no groups": ("", {}, None),
+    "v2 without limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "max 100000\n"}, None),
+    "v2 own limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "150000 100000\n"}, 1.5),
+    "v2 limit of a parent": (
+        _V2,
+        {"sys/fs/cgroup/a/b/cpu.max": "max 100000", "sys/fs/cgroup/a/cpu.max": "200000 100000"},
+        2.0,
+    ),
+    "v2 least of all": (
+        _V2,
+        {
+            "sys/fs/cgroup/a/b/cpu.max": "300000 100000",
+            "sys/fs/cgroup/a/cpu.max": "50000 100000",
+            "sys/fs/cgroup/cpu.max": "400000 100000",
+        },
+        0.5,
+    ),
+    "v2 in a namespace": ("0::/\n", {"sys/fs/cgroup/cpu.max": "700000 200000"}, 3.5),
+    "v2 above a namespace": ("0::/../..\n", {"sys/fs/cgroup/cpu.max": "100000 100000"}, 1.0),
+    "v2 group not mounted": (_V2, {"sys/fs/cgroup/cpu.max": "100000 100000"}, 1.0),
+    "v2 colon in a name": ("0::/a:b\n", {"sys/fs/cgroup/a:b/cpu.max": "100000 100000"}, 1.0),
+    "v2 sibling's limit": (_V2, {"sys/fs/cgroup/a/c/cpu.max": "100000 100000"}, None),
+    "v1 without limit": (_V1, _v1("/a/b", -1), None),
+    "v1 own limit": (_V1, _v1("/a/b", 50_000), 0.5),
+    "v1 limit of a parent": (_V1, _v1("/a/b", -1) | _v1("/a", 250_000), 2.5),
+    "v1 group not mounted": (_V1, _v1("", 300_000), 3.0),
+    "v1 other controllers": ("2:cpuset:/a\n3:cpuacct:/a\n", _v1("/a", 50_000), None),
+    "v1 and v2": (
+        _V1 + _V2, _v1("/a", 400_000) | {"sys/fs/cgroup/a/cpu.max": "300000 100000"}, 3.0,
+    ),
+    "zero quota": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "0 100000"}, None),
+    "zero period": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "100000 0"}, None),
+    "v1 without period": (_V1, {"sys/fs/cgroup/cpu/a/b/cpu.cfs_quota_us": "100000"}, None),
+    "malformed limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "much\n"}, None),
+    "empty limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": ""}, None),
+    "half a limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "100000"}, None),
+    "long limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "100000 100000 1"}, None),
+    "binary limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": b"\xff\xfe"}, None),
+    "limit is a folder": (_V2, {"sys/fs/cgroup/a/b/cpu.max/x": ""}, None),
+    "malformed group": (
+        "nonsense\n\n0:\n" + _V2, {"sys/fs/cgroup/a/b/cpu.max": "100000 100000"}, 1.0
+    ),
+    "binary group": (b"\xff\xfe\n" + _V2.encode(), {}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tree", _TREES)
+def test_cpu_quota(tree, tmp_path):
+    groups, files, expected = _TREES[tree]
+    if groups is not None:
+        files = {"proc/self/cgroup": groups} | files
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert _threads.cpu_quota(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"), [(None, 8), (0.1, 1), (1.0, 1), (1.5, 2), (3.0, 3), (100.0, 8)]
+)
+def test_default_is_the_least_of_the_limits(quota, expected, monkeypatch):
+    monkeypatch.setattr(_threads, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(_threads.os, "sched_getaffinity", lambda pid: range(9), raising=False)
+    monkeypatch.setattr(_threads.numba.config, "NUMBA_NUM_THREADS", 8)
+    monkeypatch.setattr(_threads, "STATE", STATE.copy())
+    assert Policy().threads == expected
+
+
+# ------------------------------------------------------------------ the number
+
+
+@pytest.mark.parametrize(
+    ("count", "error", "message"),
+    [
+        (0, ValueError, "set_num_threads: 0 is out of range; expected 1 to "),
+        (-1, ValueError, "set_num_threads: -1 is out of range"),
+        (10**6, ValueError, "set_num_threads: 1000000 is out of range"),
+        (np.int64(0), ValueError, "set_num_threads: 0 is out of range"),
+        (1.0, TypeError, "set_num_threads: expected an integer, got float"),
+        ("2", TypeError, "set_num_threads: expected an integer, got str"),
+        (None, TypeError, "set_num_threads: expected an integer, got NoneType"),
+        (True, TypeError, "set_num_threads: expected an integer, got bool"),
+        (np.float64(1), TypeError, "set_num_threads: expected an integer, got float64"),
+    ],
+    ids=repr,
+)
+def test_set_num_threads_refuses(count, error, message):
+    before, state = fastgrad.get_num_threads(), STATE.copy()
+    with pytest.raises(error, match=message):
+        fastgrad.set_num_threads(count)
+    assert fastgrad.get_num_threads() == before
+    assert np.array_equal(STATE, state)
+
+
+@needs_two
+def test_set_num_threads_is_seen_by_python_and_by_compiled_code():
+    for count in (1, 2, np.int32(1), np.uint8(2)):
+        fastgrad.set_num_threads(count)
+        assert fastgrad.get_num_threads() == STATE[THREADS] == count
+        assert type(fastgrad.get_num_threads()) is int
+        assert policy.threshold == STATE[THRESHOLD]
+        assert (policy.threshold < 10**6) == (count > 1)
+    # Compiled code multiplies the threshold by 1,024.
+    fastgrad.set_num_threads(1)
+    assert 10**12 < policy.threshold * 1024 < 2**63
+
+
+# ------------------------------------------------------------------ sharing
+
+
+@kernel(grain=4)
+def _mark_parts(start, stop, out):
+    """out[i] = first item of the part that item i was in."""
+    for i in range(start, stop):
+        out[i] = start
+
+
+def _parts(n, work=10**9):
+    out = np.full(n, -1)
+    _mark_parts(n, work, out)
+    return out.tolist()
+
+
+@needs_two
+def test_large_work_is_shared_out_in_grains():
+    fastgrad.set_num_threads(2)
+    assert _parts(21) == [0] * 12 + [12] * 9
+    assert _parts(8) == [0] * 4 + [4] * 4
+    assert _parts(4) == [0] * 4  # one grain has one part
+    assert _parts(0) == []
+    assert _parts(21, work=0) == _parts(21, work=policy.threshold - 1) == [0] * 21
+    assert _parts(21, work=policy.threshold)[-1] == 12
+    assert _parts(21, work=float("inf"))[-1] == 12
+    fastgrad.set_num_threads(1)
+    assert _parts(21) == [0] * 21
+
+
+@needs_two
+def test_where_threads_cannot_run_two_launches_the_second_is_serial(monkeypatch):
+    fastgrad.set_num_threads(2)
+    _parts(1)
+    before = STATE.copy()
+    try:
+        STATE[GUARDED] = 1
+        assert _parts(21)[-1] == 12
+        assert STATE[BUSY] == 0
+        STATE[BUSY] = 1
+        assert _parts(21)[-1] == 0
+        x = np.ones(100_003, np.float32)
+        assert np.array_equal(kernels.add(x, x), 2 * x)
+        assert STATE[BUSY] == 1  # it is the other launch's to give back
+    finally:
+        STATE[:] = before
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 16, 17, 100, 1000])
+@pytest.mark.parametrize("grain", [1, 3, 16, 64])
+@pytest.mark.parametrize("parts", [1, 2, 3, 7, 64])
+def test_parts_cover_all_items_in_order(n, grain, parts):
+    edges = [cut(n, grain, part, parts) for part in range(parts + 1)]
+    assert (edges[0], edges[-1]) == (0, n)
+    assert edges == sorted(edges)
+    assert all(edge % grain == 0 for edge in edges[1:-1] if edge < n)
+    sizes = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+    assert max(sizes) - min(sizes) <= 2 * grain
+
+
+# ------------------------------------------------------------------ the layer
+
+
+def test_launches_exclude_each_other_until_the_layer_is_known(monkeypatch):
+    """It might be workqueue, where two at once end the process."""
+    state = np.zeros_like(STATE)
+    monkeypatch.setattr(_threads, "STATE", state)
+    fresh = Policy()
+    assert state[GUARDED]
+    monkeypatch.setattr(_threads.numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(_threads.numba, "threading_layer", lambda: "omp")
+    fresh.start()
+    assert not state[GUARDED]
+
+
+@pytest.mark.parametrize("layer", ["omp", "tbb", "workqueue"])
+def test_whoever_sees_the_layer_sees_its_rules(layer, monkeypatch):
+    """Another Python thread may look between any two statements of ``start``."""
+    state, seen = np.zeros_like(STATE), []
+
+    class Watched(Policy):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name == "layer" and value is not None:
+                seen.append((self.threshold, int(state[THRESHOLD]), bool(state[GUARDED])))
+
+    monkeypatch.setattr(_threads, "STATE", state)
+    monkeypatch.setattr(_threads, "thread_limits", lambda: {"test": 2})
+    monkeypatch.setattr(_threads.numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(_threads.numba, "threading_layer", lambda: layer)
+    Watched().start()
+    threshold = _threads.THRESHOLDS[layer]
+    assert seen == [(threshold, threshold, layer == "workqueue")]
+
+
+# ------------------------------------------------------------------ bits
+
+
+def _normal(*shape, dtype=np.float32):
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(dtype)
+
+
+def _sgd():
+    param = _normal(100_003)
+    hyper, flags = np.array([0.1, 0.9, 0.1, 0.01]), np.array([True, True, False])
+    buffer = _normal(100_003)
+    kernels.sgd_step(param, _normal(100_003), buffer, np.ones(1, np.int64), hyper, flags)
+    return param, buffer
+
+
+def _losses():
+    x, labels = _normal(301, 257), np.arange(301) % 257
+    loss, saved = kernels.cross_entropy_forward(x, labels, label_smoothing=0.1)
+    return loss, kernels.cross_entropy_backward(loss, x, labels, saved, label_smoothing=0.1)
+
+
+# Odd sizes, and enough work for two threads at the threshold of every layer but workqueue.
+_LARGE = {
+    "matmul": lambda: kernels.matmul(_normal(131, 257), _normal(257, 163)),
+    "matmul, one row": lambda: kernels.matmul(_normal(1, 1001), _normal(1001, 1003)),
+    "matmul, few columns": lambda: kernels.matmul(_normal(1001, 301), _normal(301, 3)),
+    "matmul, packed": lambda: kernels.matmul(_normal(29, 1031), _normal(1031, 517)),
+    "matmul_nt": lambda: kernels.matmul_nt(_normal(131, 257), _normal(163, 257)),
+    "matmul_nt, packed": lambda: kernels.matmul_nt(_normal(29, 1031), _normal(517, 1031)),
+    "matmul_tn": lambda: kernels.matmul_tn(_normal(257, 131), _normal(257, 163)),
+    "matmul_tn, packed": lambda: kernels.matmul_tn(_normal(389, 61), _normal(389, 521)),
+    "float64": lambda: kernels.matmul(_normal(91, 97, dtype=float), _normal(97, 93, dtype=float)),
+    "sum": lambda: kernels.sum(_normal(1_000_003)),
+    "sum over rows": lambda: kernels.sum(_normal(3001, 131), (0,)),
+    "sum over columns": lambda: kernels.sum(_normal(131, 3001), (1,)),
+    "softmax": lambda: kernels.softmax_forward(_normal(301, 257)),
+    "log_softmax": lambda: kernels.log_softmax_forward(_normal(301, 257)),
+    "cross_entropy": _losses,
+    "batch_norm": lambda: kernels.batch_norm_forward(_normal(513, 131)),
+    "batch_norm of images": lambda: kernels.batch_norm_forward(_normal(11, 13, 17, 19)),
+    "dropout": lambda: kernels.dropout(_normal(100_003), 0.3, np.array([1, 2], np.uint64)),
+    "gather_rows": lambda: kernels.gather_rows(_normal(1001, 301), np.arange(1000, 0, -3)),
+    "transpose": lambda: kernels.transpose(_normal(301, 257)),
+    "sgd_step": _sgd,
+    "exp": lambda: kernels.exp(_normal(200_003)),
+    "add": lambda: kernels.add(_normal(600_001)[::-2], 1.0),
+    "tanh_forward": lambda: kernels.tanh_forward(_normal(100_003, dtype=float)),
+}
+
+
+@needs_two
+@pytest.mark.parametrize("name", _LARGE)
+def test_one_and_two_threads_give_the_same_bits(name):
+    results = []
+    for count in (2, 1):
+        fastgrad.set_num_threads(count)
+        result = _LARGE[name]()
+        arrays = result if isinstance(result, tuple) else (result,)
+        results.append([np.asarray(array).tobytes() for array in arrays])
+    assert results[0] == results[1]
