@@ -802,10 +802,10 @@ def _result_saved_then_changed(x, c):
 
 _MUST_WORK = (
     _in_place_chain, _in_place_on_what_needs_no_grad, _in_place_by_methods, _in_place_broadcast,
-    _in_place_after_division, _in_place_by_constants, _in_place_by_a_leaf, _detached_then_base,
+    _in_place_after_division, _in_place_by_constants, _detached_then_base,
 )  # fmt: skip
 _MAY_BE_REFUSED = (
-    _base_then_view, _view_then_base, _copied_in, _copied_over, _zeroed, _by_itself,
+    _in_place_by_a_leaf, _base_then_view, _view_then_base, _copied_in, _copied_over, _zeroed, _by_itself,
     _saved_then_changed, _result_saved_then_changed,
 )  # fmt: skip
 

@@ -1,0 +1,447 @@
+"""The command line: train, doctor, and what goes wrong."""
+
+import dataclasses
+import functools
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+from fastgrad import training
+from fastgrad.cli import _facts as facts_module
+from fastgrad.cli import _hazards, doctor, main, train
+from fastgrad.cli._compare import Comparison, compare
+from fastgrad.cli._facts import Facts
+from fastgrad.cli._job import Job, endless
+from fastgrad.serialization import load
+
+QUICK = ["train", "--epochs", "1", "--hidden", "16"]
+BARE = [*QUICK, "--no-compare"]
+
+
+@pytest.fixture(autouse=True)
+def settings_are_restored():
+    before = fg.get_backend(), fg.get_num_threads()
+    yield
+    assert (fg.get_backend(), fg.get_num_threads()) == before
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """40 + 10 images in the form of MNIST; the label is where the bright column is."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    for part, size in (("train", 40), ("t10k", 10)):
+        labels = np.arange(size, dtype=np.uint8) % 10
+        images = generator.integers(0, 50, (size, 28, 28)).astype(np.uint8)
+        images[np.arange(size), :, labels] = 255
+        header = bytes([0, 0, 8, 3]) + np.array(images.shape, ">u4").tobytes()
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = bytes([0, 0, 8, 1]) + np.array([size], ">u4").tobytes()
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return tmp_path
+
+
+def job(**changes):
+    data = fg.data.datasets.digits()
+    data = (data[0][:70], data[1][:70], data[2], data[3])
+    settings = {
+        "data": data,
+        "hidden": (8,),
+        "batch_norm": False,
+        "dropout": 0.0,
+        "optimizer": "sgd",
+        "optimizer_options": {"lr": 0.1, "momentum": 0.9},
+        "batch_size": 32,
+        "seed": 0,
+    }
+    return Job(**{**settings, **changes})
+
+
+def accuracy_in(out):
+    return float(re.search(r"^test accuracy +([\d.]+)%", out, re.M)[1])
+
+
+# ------------------------------------------------------------------ train
+
+
+def test_the_defaults_learn_the_digits(capsys):
+    assert main(["train", "--no-compare"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert accuracy_in(out) >= 97.5
+    for part in (
+        "Linear(in_features=64, out_features=256, bias=True)",
+        "50,826 parameters",
+        "digits: 1,437 images to learn, 360 to test, 64 pixels each",
+        "sgd: lr 0.1, weight_decay 0, momentum 0.9; batches of 32, seed 0",
+        f"numba, {fg.get_num_threads()} thread",
+        "kernels compiled",
+        "samples/s, median of the epochs",
+    ):
+        assert part in out
+    assert len(re.findall(r"^ +\d+  loss [\d.]+  accuracy +[\d.]+%", out, re.M)) == 20
+
+
+def test_training_is_compared_with_numpy(capsys, monkeypatch):
+    monkeypatch.setattr(train, "compare", functools.partial(compare, rounds=2, seconds=0.002))
+    assert main([*QUICK, "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split("  ")[0].strip() for line in out.splitlines()][:3] == [
+        "test accuracy " + out.splitlines()[0].split("accuracy ")[1],
+        "speed",
+        "comparison",
+    ]
+    ratio, fast, slow = re.search(
+        r"([\d.]+) times as fast as the NumPy reference backend: ([\d,]+) and ([\d,]+) samples/s",
+        out,
+    ).groups()
+    fast, slow = (float(text.replace(",", "")) for text in (fast, slow))
+    assert float(ratio) == pytest.approx(fast / slow, abs=0.006)
+    assert "2 rounds of" in out
+
+
+def test_on_numpy_there_is_nothing_to_compare(capsys):
+    assert main([*QUICK, "--backend", "numpy"]) == 0
+    out = capsys.readouterr().out
+    assert "backend       numpy, with the threads of its BLAS library" in out
+    assert "comparison    none" in out
+    assert "compiled" not in out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--optimizer", "adam", "--lr", "0.01"],
+        ["--optimizer", "adamw", "--weight-decay", "0.1"],
+        ["--optimizer", "sgd", "--momentum", "0"],
+        ["--batch-norm", "--dropout", "0.2", "--hidden", "16,8"],
+        ["--batch-norm", "--batch-size", "4"],  # leaves a last batch of one sample
+        ["--batch-size", "5000"],
+        ["--threads", "1", "--seed", "5"],
+        ["--backend", "numpy"],
+    ],
+    ids=" ".join,
+)
+def test_options(options, capsys):
+    assert main([*BARE, "--quiet", *options]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == ["test", "speed"]
+    assert err == ""
+
+
+def test_images_from_a_folder(folder, capsys):
+    data = ["--data", "mnist", "--data-dir", str(folder)]
+    assert main([*BARE, *data, "--epochs", "20", "--batch-size", "10", "--lr", "0.05"]) == 0
+    out = capsys.readouterr().out
+    assert "mnist: 40 images to learn, 10 to test, 784 pixels each" in out
+    assert accuracy_in(out) == 100
+
+
+def test_a_seed_decides_every_bit(tmp_path, capsys):
+    states = {}
+    for name, options in {
+        "once": ["--threads", "1"],
+        "again": ["--threads", "1"],
+        "threads": ["--threads", str(fg.get_num_threads())],
+        "another": ["--seed", "1"],
+    }.items():
+        path = tmp_path / name
+        # A batch of 512 is work enough for two threads.
+        options += ["--hidden", "256,128", "--batch-size", "512", "--dropout", "0.1"]
+        assert main([*BARE, "--quiet", "--save", str(path), *options]) == 0
+        states[name] = path.read_bytes()
+    assert states["once"] == states["again"] == states["threads"]
+    assert states["once"] != states["another"]
+
+
+def test_a_saved_model_is_the_one_that_was_tested(tmp_path, capsys):
+    path = tmp_path / "model.safetensors"
+    assert main([*BARE, "--quiet", "--save", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"saved         {path}" in out
+    _, _, x, y = fg.data.datasets.digits()
+    model = fg.nn.Sequential(fg.nn.Linear(64, 16), fg.nn.ReLU(), fg.nn.Linear(16, 10))
+    model.load_state_dict(load(path))
+    assert training.accuracy(model(fg.tensor(x)), y) == pytest.approx(
+        accuracy_in(out) / 100, abs=1e-4
+    )
+
+
+def test_warming_up_leaves_no_trace():
+    def trained(warm_up):
+        work = job(dropout=0.5)
+        if warm_up:
+            work.warm_up()
+        model, *parts = work.build()
+        training.fit(model, *parts)
+        return model[0].weight.tolist()
+
+    assert trained(True) == trained(False)
+
+
+def test_comparison():
+    measured = Comparison({"a": [10.0, 30.0, 20.0], "b": [5.0, 10.0, 40.0]}, batches=3)
+    assert measured.rounds == 3
+    assert measured.speed("a") == 20
+    assert measured.ratios("a", "b") == (2.0, 0.5, 3.0)
+    before = fg.get_backend()
+    measured = compare(job(), ("numpy",), rounds=3, seconds=0.001)
+    assert len(measured.rates["numpy"]) == 3
+    assert measured.batches >= 1
+    assert fg.get_backend() == before
+
+
+def test_endless_batches_go_through_epoch_after_epoch():
+    batches = endless([1, 2])
+    assert [next(batches) for _ in range(5)] == [1, 2, 1, 2, 1]
+
+
+# ------------------------------------------------------------------ errors
+
+
+ERRORS = {
+    "--hidden 0": "argument --hidden: '0' is not a list of sizes such as 256,128",
+    "--hidden 3,x": "argument --hidden: '3,x' is not a list of sizes",
+    "--epochs 0": "argument --epochs: '0' is not an integer from 1 up",
+    "--batch-size 1.5": "argument --batch-size: '1.5' is not an integer from 1 up",
+    "--lr nan": "argument --lr: 'nan' is not a number above 0",
+    "--lr 0": "argument --lr: '0' is not a number above 0",
+    "--momentum -1": "argument --momentum: '-1' is not a number from 0 up",
+    "--dropout 1": "argument --dropout: '1' is not a number from 0 up and below 1",
+    "--seed -1": "argument --seed: '-1' is not an integer from 0 to 2**63 - 1",
+    "--optimizer lbfgs": "argument --optimizer: invalid choice: 'lbfgs'",
+    "--optimizer adam --momentum 0.5": "--momentum belongs to sgd, adam has none",
+    "--data cifar": "argument --data: invalid choice: 'cifar'",
+    "--data mnist": "--data mnist needs --data-dir",
+    "--data fashion-mnist --data-dir {empty}": "not in {empty}: train-images-idx3-ubyte[.gz]",
+    "--data-dir {empty}": "digits come with fastgrad: no --data-dir",
+    "--download": "digits come with fastgrad: no --data-dir",
+    "--batch-norm --batch-size 1": "--batch-norm needs a --batch-size of 2 or more",
+    "--threads 1000000": "--threads: set_num_threads: 1000000 is out of range",
+    "--threads 1 --backend numpy": "--threads: the numpy backend has none",
+    "--save {empty}": "--save: cannot write {empty}: it is a folder",
+    "--save {empty}/no/file": "there is no folder {empty}/no",
+    "--unknown": "unrecognized arguments: --unknown",
+}
+
+
+@pytest.mark.parametrize("options", ERRORS)
+def test_wrong_options_are_one_line_and_code_2(options, capsys, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["train", *options.format(empty=empty).split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("python -m fastgrad: error: ")
+    assert err.count("\n") == 1
+    assert ERRORS[options].format(empty=empty) in err
+
+
+def test_a_damaged_file_is_named(folder, capsys):
+    path = folder / "t10k-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert main([*BARE, "--data", "mnist", "--data-dir", str(folder)]) == 2
+    assert f"error: read_idx: {path}: 7,839 bytes of data" in capsys.readouterr().err
+
+
+def test_training_that_diverges_is_code_1(capsys):
+    assert main([*BARE, "--quiet", "--lr", "1e30"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(
+        r"python -m fastgrad: error: fit: the loss is \w+ in epoch 1, batch \d; try a lower --lr\n",
+        err,
+    )
+
+
+def test_ctrl_c_is_code_130(capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit", interrupted)
+    assert main([*BARE, "--threads", "1"]) == 130
+    assert capsys.readouterr().err == "python -m fastgrad: interrupted\n"
+
+
+def test_memory_that_is_not_there_is_code_1(capsys, monkeypatch):
+    def greedy(*arguments, **options):
+        raise MemoryError("cannot allocate 1 TiB")
+
+    monkeypatch.setattr(train, "fit", greedy)
+    assert main(BARE) == 1
+    assert "out of memory: cannot allocate 1 TiB" in capsys.readouterr().err
+
+
+def test_alone_it_prints_help(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: python -m fastgrad")
+    assert "train" in out
+    assert "doctor" in out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["doctor", "--help"]])
+def test_help(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: python -m fastgrad")
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fastgrad {fg.__version__}\n"
+
+
+# ------------------------------------------------------------------ doctor
+
+
+HEALTHY = Facts(
+    versions={"fastgrad": "1", "numba": "2"},
+    backend="numba",
+    cpu_name="Abacus 3000",
+    environment={},
+    target="abacus",
+    features=("avx2", "fma"),
+    registers=16,
+    vector_bytes=32,
+    threads=2,
+    limits={"NUMBA_NUM_THREADS": 4, "CPU affinity": 4, "container CPU quota": 2},
+    layer="omp",
+    launch_us=2.5,
+    cache_folder="/cache",
+    cache_candidates=("/cache",),
+    cached_kernels=7,
+    cached_bytes=1_500_000,
+)
+ALONE = {"NUMBA_NUM_THREADS": 2, "CPU affinity": 2}
+
+
+def test_doctor_says_what_is_in_use(capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    labels = [line[:10].strip() for line in out.splitlines()]
+    assert [label for label in labels if label][:7] == [
+        "versions", "backend", "CPU", "compiled", "threads", "layer", "cache",
+    ]  # fmt: skip
+    for module in (np, __import__("numba"), __import__("llvmlite"), fg):
+        assert f"{module.__name__} {module.__version__}" in out
+    assert f"threads   {fg.get_num_threads()}, the least of" in out
+    assert "<-" in out
+
+
+def test_report_of_a_machine():
+    assert [f"{label:<10}{text}" for label, text in doctor.report(HEALTHY)] == [
+        "versions  fastgrad 1, numba 2",
+        "backend   numba",
+        "CPU       Abacus 3000",
+        "compiled  for abacus, 16 vector registers of 32 bytes (8 float32)",
+        "          features in use: avx2 fma",
+        "threads   2, the least of",
+        "               4  NUMBA_NUM_THREADS",
+        "               4  CPU affinity",
+        "               2  container CPU quota <-",
+        "layer     omp: starting the threads costs 2.5 µs (median)",
+        "cache     /cache\ncan be written, has 7 kernels, 1.5 MB",
+    ]
+
+
+HAZARDS = {
+    "workqueue": ({"layer": "workqueue", "launch_us": 90.0}, ["layer is workqueue"]),
+    "quota": ({"limits": HEALTHY.limits}, ["may use 2 of 4 CPUs"]),
+    "many threads": (
+        {"limits": {"NUMBA_NUM_THREADS": 8, "CPU count": 2}},
+        ["NUMBA_NUM_THREADS=8 is more than 2 cores"],
+    ),
+    "no cache": ({"cache_folder": None}, ["every process compiles them anew"]),
+    "NumPy": ({"backend": "numpy"}, ["the NumPy backend is in use"]),
+    "busy": ({"launch_us": 5800.0}, ["costs 5800 µs: other processes keep the cores busy"]),
+    "no layer": ({"layer": None, "launch_error": "ValueError: none"}, ["cannot be started"]),
+    "no JIT": (
+        {"numba_error": "x", "environment": {"NUMBA_DISABLE_JIT": "1"}},
+        ["NUMBA_DISABLE_JIT=1: kernels cannot", "no Numba"],
+    ),
+    "no Numba": ({"numba_error": "ModuleNotFoundError: numba"}, ["pip install numba"]),
+    "optimization": ({"environment": {"NUMBA_OPT": "1"}}, ["less than full optimization"]),
+    "passive": ({"environment": {"OMP_WAIT_POLICY": "PASSIVE"}}, ["must be woken up"]),
+    "active": ({"environment": {"OMP_WAIT_POLICY": "active"}}, ["keep a core busy"]),
+    "spin": ({"environment": {"GOMP_SPINCOUNT": "0"}}, ["must be woken up"]),
+    "spin on": ({"environment": {"GOMP_SPINCOUNT": "infinite"}}, ["keep a core busy"]),
+    "bound": ({"environment": {"GOMP_CPU_AFFINITY": "0"}}, ["binds threads"]),
+    "limited": ({"environment": {"OMP_THREAD_LIMIT": "1"}}, ["OpenMP starts no more threads"]),
+    "omp's, on tbb": ({"layer": "tbb", "environment": {"OMP_WAIT_POLICY": "active"}}, []),
+    "harmless": (
+        {
+            "environment": {
+                "NUMBA_DISABLE_JIT": "0",
+                "NUMBA_OPT": "3",
+                "NUMBA_BOUNDSCHECK": "0",
+                "NUMBA_CPU_NAME": "host",
+                "OMP_PLACES": "cores",
+                "OMP_THREAD_LIMIT": "64",
+            }
+        },
+        [],
+    ),
+    "none": ({}, []),
+}
+
+
+@pytest.mark.parametrize("case", HAZARDS)
+def test_hazards(case):
+    changes, expected = HAZARDS[case]
+    found = _hazards.hazards(dataclasses.replace(HEALTHY, **{"limits": ALONE, **changes}))
+    assert len(found) == len(expected), found
+    for text, part in zip(found, expected, strict=True):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"numba_error": "ImportError: no"}, "Numba cannot be used (ImportError: no)"),
+        ({"launch_us": None}, "omp, not needed by one thread"),
+        ({"layer": None, "launch_error": "ValueError: no"}, "unknown: ValueError: no"),
+        ({"cache_folder": None}, "none: cannot write /cache; every process compiles anew"),
+        ({"features": ()}, "features in use: none"),
+        ({"environment": {"FASTGRAD_BACKEND": "numba"}}, "numba, because FASTGRAD_BACKEND=numba"),
+    ],
+)
+def test_doctor_reports_trouble(changes, part, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "gather", lambda: dataclasses.replace(HEALTHY, **changes))
+    assert main(["doctor"]) == 0
+    assert part in capsys.readouterr().out
+
+
+def test_facts_without_numba(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("fastgrad.kernels")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(fg, "kernels")
+    facts = facts_module.gather()
+    assert "ModuleNotFoundError" in facts.numba_error
+    assert facts.limits == {}
+
+
+def test_a_launch_that_fails_is_a_fact(monkeypatch):
+    def fail(*_):
+        raise ValueError("No threading layer could be loaded")
+
+    monkeypatch.setattr(facts_module, "_launch_cost", fail)
+    assert "No threading layer" in facts_module.gather().launch_error
+
+
+# ------------------------------------------------------------------ as a program
+
+
+def test_as_a_program(tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "fastgrad", *BARE]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert finished.returncode == 0
+    assert finished.stderr == ""
+    assert accuracy_in(finished.stdout) > 50
+    assert os.listdir(tmp_path) == []
