@@ -25,7 +25,10 @@ def tensor(data, dtype=None, requires_grad=False):
     except ValueError as error:
         raise ValueError(f"tensor: {error}") from None
     if dtype is None and array.dtype == np.float64:
-        given = isinstance(source, np.ndarray | np.generic)
+        first = source
+        while isinstance(first, list | tuple) and first:
+            first = first[0]
+        given = isinstance(first, np.ndarray | np.generic)
         array = array if given else array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected numbers, got {array.dtype}")

@@ -17,21 +17,47 @@ def _inplace(function):
 
     def method(self, other):
         _check_inplace(self, function.__name__)
-        result = function(self, other)
+        recorded = mode.grad_enabled and (
+            self._requires_grad or (isinstance(other, Tensor) and other._requires_grad)
+        )
+        if recorded and self._version[1]:
+            raise RuntimeError(
+                f"{function.__name__}_: a tensor that shares its memory with a view or a detached "
+                "tensor cannot be changed in place while that is recorded; use x = x + y, or clone"
+            )
+        source = self
+        if recorded:  # the pull-back may want the values from before
+            source = Tensor(self.data.copy())
+            source._node, source._requires_grad = self._node, self._requires_grad
+        result = function(source, other)
         if result.shape != self.shape:
             raise ValueError(
                 f"{function.__name__}_: the result has shape {result.shape}, which does not fit "
                 f"into {self.shape}"
             )
-        K.copy(result.data.astype(self.dtype, copy=False), out=self.data)
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"{function.__name__}_: the result is {result.dtype}, which does not fit into "
+                f"{self.dtype}"
+            )
+        _write(result.data, self.data)
         self._version[0] += 1
         if result._node is not None:
+            if self._node is not None and self._node.retained is not None:
+                result._node.retained, self._node.retained = self._node.retained, None
             self._node, self._requires_grad = result._node, True
             _renew_saved_version(result._node, result._version, self._version)
         return self
 
     method.__doc__ = f"In-place ``{function.__name__}``; returns the tensor."
     return method
+
+
+def _write(array, out):
+    if out.dtype.kind == "f":
+        K.copy(array, out=out)
+    else:
+        out[...] = array
 
 
 def _renew_saved_version(node, before, now):
@@ -60,7 +86,10 @@ def _fill_(self, value):
     _check_inplace(self, "fill")
     if self._node is not None and mode.grad_enabled:
         raise RuntimeError("fill_: expected a tensor outside the graph; use no_grad or detach")
-    K.fill(self.data, value)
+    if self.dtype.kind == "f":
+        K.fill(self.data, value)
+    else:
+        self.data.fill(value)
     self._version[0] += 1
     return self
 
@@ -70,6 +99,10 @@ def _copy_(self, source):
     _check_inplace(self, "copy")
     if self._node is not None and mode.grad_enabled:
         raise RuntimeError("copy_: expected a tensor outside the graph; use no_grad or detach")
+    if mode.grad_enabled and isinstance(source, Tensor) and source._requires_grad:
+        raise RuntimeError(
+            "copy_: expected a tensor outside the graph as the source; use source.detach()"
+        )
     array = source.data if isinstance(source, Tensor) else np.asarray(source)
     try:
         array = np.broadcast_to(array, self.shape)
@@ -88,6 +121,29 @@ def _sizes(shape):
 def _max(self):
     """The largest element."""
     return ops.amax(self)
+
+
+def _reshape(self, *shape):
+    """The same elements in another shape, ``x.reshape(2, -1)``; see ``fastgrad.reshape``."""
+    return ops.reshape(self, shape=_sizes(shape))
+
+
+def _t(self):
+    """The transpose of a matrix, a view; a vector is its own."""
+    return ops.transpose(self, 0, 1) if self.ndim > 1 else self
+
+
+def _to(self, dtype):
+    """The tensor in another type; itself if it has that type. Gradients flow between floats."""
+    return self if self.dtype == dtype else ops.cast(self, dtype=dtype)
+
+
+def _converter(dtype):
+    def method(self):
+        return _to(self, dtype)
+
+    method.__doc__ = f"The tensor as {np.dtype(dtype).name}."
+    return method
 
 
 _TABLE = {
@@ -136,14 +192,14 @@ _TABLE = {
     "clone": ops.clone,
     "flatten": ops.flatten,
     "transpose": ops.transpose,
-    "reshape": lambda self, *shape: ops.reshape(self, shape=_sizes(shape)),
-    "view": lambda self, *shape: ops.reshape(self, shape=_sizes(shape)),
-    "t": lambda self: ops.transpose(self, 0, 1) if self.ndim > 1 else self,
-    "T": property(lambda self: ops.transpose(self, 0, 1) if self.ndim > 1 else self),
-    "to": lambda self, dtype: self if self.dtype == dtype else ops.cast(self, dtype=dtype),
-    "float": lambda self: self.to(np.float32),
-    "double": lambda self: self.to(np.float64),
-    "long": lambda self: self.to(np.int64),
+    "reshape": _reshape,
+    "view": _reshape,
+    "t": _t,
+    "T": property(_t),
+    "to": _to,
+    "float": _converter(np.float32),
+    "double": _converter(np.float64),
+    "long": _converter(np.int64),
 }
 
 for _name, _function in _TABLE.items():

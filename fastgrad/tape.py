@@ -33,6 +33,10 @@ class _SetGrad:
 
     _value = None
 
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
+        return self if function is None else self(function)  # @no_grad without brackets
+
     def __enter__(self):
         self._before = mode.grad_enabled
         mode.grad_enabled = self._value
@@ -79,7 +83,8 @@ class Node:
     """The result of one recorded operation.
 
     op       name of the operation
-    vjp      its pull-back: the gradient of the result to those of the inputs; None when freed
+    vjp      its pull-back: the gradient of the result to those of the inputs, one function for
+             all or a tuple of one for each; None when freed
     inputs   per input a Node, a leaf tensor, or None where no gradient is needed
     saved    (version cell, version, name) of each array that the pull-back holds
     """
@@ -112,6 +117,7 @@ class Node:
         return f"<{self.op.title().replace('_', '')}Backward>"
 
     def check_versions(self):
+        """Raise ``RuntimeError`` where a saved array was changed in place since."""
         for cell, version, name in self.saved:
             if cell[0] != version:
                 raise RuntimeError(
@@ -151,23 +157,44 @@ class _Gradients:
 def _fit(array, shape, dtype):
     """A gradient in its tensor's shape and type: sum over what broadcasting stretched."""
     if array.shape != shape:
+        if not _broadcasts(shape, array.shape):
+            raise RuntimeError(f"its pull-back gave shape {array.shape} for an input of {shape}")
         array = K.unbroadcast(array, shape)
     if array.dtype != dtype:
         array = array.astype(dtype)
     return array
 
 
+def _broadcasts(shape, to):
+    """Whether an array of ``shape`` can be broadcast to shape ``to``."""
+    if len(shape) > len(to):
+        return False
+    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))
+
+
 def _pull_back(node, grad, needs):
     """The gradients of a node's inputs, None where not needed."""
     vjp = node.vjp
     if vjp is None:
-        raise RuntimeError(
-            f"{node.op}: backward a second time through a graph whose saved arrays were freed; "
-            "pass retain_graph=True to the first backward"
-        )
+        raise _freed(node)
     if node.saved:
         node.check_versions()
-    return (vjp(grad),) if len(needs) == 1 else vjp(grad, needs)
+    if type(vjp) is tuple:
+        return [f(grad) if f and need else None for f, need in zip(vjp, needs, strict=False)]
+    if len(needs) == 1:
+        return (vjp(grad),)
+    results = vjp(grad, needs)
+    if not isinstance(results, tuple | list) or len(results) < len(needs):
+        count = len(results) if isinstance(results, tuple | list) else type(results).__name__
+        raise RuntimeError(f"its pull-back gave {count} gradients for {len(needs)} inputs")
+    return results
+
+
+def _freed(node):
+    return RuntimeError(
+        f"{node.op}: backward a second time through a graph whose saved arrays were freed; "
+        "pass retain_graph=True to the first backward"
+    )
 
 
 def _run_hooks(hooks, array):
@@ -219,15 +246,19 @@ def walk(roots, retain_graph=False, targets=None):
                 continue
         try:
             results = _pull_back(node, grad, needs)
+            for position, (key, array) in enumerate(zip(inputs, results, strict=False)):
+                if needs[position] and array is not None:
+                    array = np.asarray(array)
+                    # The contract of pull-backs: they return new arrays, the gradient, or views.
+                    fresh = array is not grad and array.base is None
+                    if fresh and position:
+                        fresh = all(array is not other for other in results[:position])
+                    arrive(key, array, fresh)
         except Exception as error:
+            if isinstance(error, RuntimeError) and str(error).startswith("its pull-back"):
+                raise RuntimeError(f"{node.op}: {error}") from None
             error.add_note(f"in the backward pass of {node.op}")
             raise
-        for key, needed, array in zip(inputs, needs, results, strict=False):
-            if needed and array is not None:
-                array = np.asarray(array)
-                # The contract of pull-backs: they return new arrays, the gradient, or views.
-                fresh = array is not grad and array.base is None
-                arrive(key, array, fresh)
         if not retain_graph:
             node.vjp = None
             node.saved = ()
@@ -244,13 +275,22 @@ def walk(roots, retain_graph=False, targets=None):
 
 
 def _leading_to(targets, roots):
-    """All nodes and leaves on a path from ``roots`` back to one of ``targets``, ends included."""
-    reachable, stack = {}, [key for key in roots if type(key) is Node]
+    """All nodes and leaves on a path from ``roots`` back to one of ``targets``, ends included.
+
+    Raises ``RuntimeError`` where a target may lie behind a node that was freed.
+    """
+    reachable, seen, freed = {}, set(roots), None
+    stack = [key for key in roots if type(key) is Node]
     while stack:
         node = stack.pop()
         if node.number not in reachable:
             reachable[node.number] = node
+            seen.update(node.inputs)
             stack.extend(key for key in node.inputs if type(key) is Node)
+            if node.vjp is None:
+                freed = node
+    if freed is not None and not seen.issuperset(targets):
+        raise _freed(freed)
     wanted = set(targets)
     for _, node in sorted(reachable.items()):
         if any(key in wanted for key in node.inputs if key is not None):

@@ -8,8 +8,10 @@ A rule is a function on arrays that returns its result and its pull-back:
         return out, lambda grad: K.relu_backward(grad, out)
 
 Arrays are positional, attributes keyword-only. The pull-back closes over arrays, never tensors,
-so that no reference cycle can arise. With one array it is ``vjp(grad)``; with several it is
-``vjp(grad, needs)`` and returns a gradient for each, None where ``needs`` is False.
+so that no reference cycle can arise. With one array it is ``vjp(grad)``. With several it is a tuple
+of functions, one for each (None or left out where there is no gradient), or, where gradients share
+work, one function ``vjp(grad, needs)`` that returns a gradient for each, None where ``needs`` is
+False.
 
 What a pull-back closes over under the name of a parameter, or as ``out``, counts as saved: if
 that tensor is changed in place later, backward says so instead of computing a wrong gradient.
@@ -56,7 +58,7 @@ class Tensor:
         self.grad = None
         self._node = None
         self._requires_grad = False
-        self._version = [0]
+        self._version = [0, False]  # changes so far; whether other tensors share the array
         self._hooks = None
         if requires_grad:
             self.requires_grad = True
@@ -130,6 +132,15 @@ class Tensor:
         arrays = [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
         return ufunc(*arrays, **kwargs)
 
+    def __array_function__(self, function, types, args, kwargs):
+        # np.sum(tensor), np.stack([tensor, ...]): NumPy's functions work on the arrays
+        def unwrap(x):
+            if isinstance(x, Tensor):
+                return x.numpy()
+            return type(x)(map(unwrap, x)) if isinstance(x, list | tuple) else x
+
+        return function(*unwrap(args), **{name: unwrap(x) for name, x in kwargs.items()})
+
     def __float__(self):
         return float(self.item())
 
@@ -196,6 +207,7 @@ class Tensor:
         """The same array outside the graph. In-place changes of either show in both."""
         out = Tensor(self.data)
         out._version = self._version
+        out._version[1] = True
         return out
 
     def backward(self, gradient=None, retain_graph=False, create_graph=False):
@@ -357,10 +369,18 @@ def grad(
 # ------------------------------------------------------------------ operations
 
 
-def _saved_names(vjp, parameters):
+_saved_by_code = {}
+
+
+def _saved_names(function, parameters):
     """(positions of the inputs, whether the result) that a pull-back closes over."""
-    names = vjp.__code__.co_freevars
-    return tuple(k for k, name in enumerate(parameters) if name in names), "out" in names
+    code = function.__code__
+    saved = _saved_by_code.get(code)
+    if saved is None:
+        names = code.co_freevars
+        positions = tuple(k for k, name in enumerate(parameters) if name in names)
+        saved = _saved_by_code[code] = positions, "out" in names
+    return saved
 
 
 def op(rule):
@@ -382,7 +402,6 @@ def op(rule):
     signature = inspect.signature(rule).parameters.values()
     parameters = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
     options = tuple(p.name for p in signature if p.kind is p.KEYWORD_ONLY)
-    saved_by_code = {}
 
     @wraps(rule)
     def lifted(*operands, **attributes):
@@ -404,11 +423,9 @@ def op(rule):
             for x in operands:
                 if isinstance(x, Tensor) and (x.data is base or x.data.base is base):
                     result._version = x._version  # a view: a change of one is one of both
-        if record and mode.grad_enabled:
-            saved = saved_by_code.get(vjp.__code__)
-            if saved is None:
-                saved = saved_by_code[vjp.__code__] = _saved_names(vjp, parameters)
-            _record(name, vjp, operands, saved, parameters, result)
+                    x._version[1] = True
+        if record and vjp is not None and mode.grad_enabled:
+            _record(name, vjp, operands, parameters, result)
         return result
 
     lifted.rule = rule
@@ -435,7 +452,7 @@ def _bind(name, parameters, options, operands, attributes):
     return operands, attributes
 
 
-def _record(name, vjp, operands, saved, parameters, result):
+def _record(name, vjp, operands, parameters, result):
     """Make ``result`` the tensor of a new node."""
     inputs = tuple(
         [
@@ -445,12 +462,20 @@ def _record(name, vjp, operands, saved, parameters, result):
             for x in operands
         ]
     )
-    kept = [
-        (operands[k]._version, operands[k]._version[0], parameters[k])
-        for k in saved[0]
-        if k < len(operands) and isinstance(operands[k], Tensor)
-    ]
-    if saved[1]:
-        kept.append((result._version, result._version[0], "result"))
+    if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
+        vjp = tuple([f if key is not None else None for f, key in zip(vjp, inputs, strict=False)])
+        functions = vjp
+    else:
+        functions = (vjp,)
+    kept = []
+    for function in functions:
+        if function is not None:
+            positions, saves_result = _saved_names(function, parameters)
+            for k in positions:
+                if k < len(operands) and isinstance(operands[k], Tensor):
+                    version = operands[k]._version
+                    kept.append((version, version[0], parameters[k]))
+            if saves_result:
+                kept.append((result._version, result._version[0], "result"))
     result._requires_grad = True
     result._node = Node(name, vjp, inputs, kept, result.data)

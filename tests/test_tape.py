@@ -805,8 +805,8 @@ _MUST_WORK = (
     _in_place_after_division, _in_place_by_constants, _detached_then_base,
 )  # fmt: skip
 _MAY_BE_REFUSED = (
-    _in_place_by_a_leaf, _base_then_view, _view_then_base, _copied_in, _copied_over, _zeroed, _by_itself,
-    _saved_then_changed, _result_saved_then_changed,
+    _in_place_by_a_leaf, _base_then_view, _view_then_base, _copied_in, _copied_over, _zeroed,
+    _by_itself, _saved_then_changed, _result_saved_then_changed,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import copy
 import operator
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -200,6 +201,8 @@ def test_text_as_in_pytorch(torch, kind):
         for requires_grad in (False, True) if array.dtype.kind == "f" else (False,):
             ours = repr(fg.Tensor(array, requires_grad=requires_grad))
             theirs = repr(torch.tensor(array, requires_grad=requires_grad))
+            if "torch." in theirs:  # our name is longer, and the line may end before it
+                ours, theirs = (re.sub(r",\s+([dr]\w+=)", r", \1", text) for text in (ours, theirs))
             assert ours == theirs.replace("torch.", "fastgrad.")
 
 

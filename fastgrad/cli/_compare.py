@@ -1,9 +1,10 @@
 """How fast the same training is on two backends, measured fairly.
 
 Two backends that share a machine's cores disturb each other: when one has finished, its threads
-still look for work for some milliseconds. And a machine is not equally fast all the time. So both
-train in short slices of the same number of batches, in turn; each slice begins with a rest and a
-few batches that are not timed; and what counts is the median.
+still look for work for some milliseconds. Other processes disturb both. So each backend trains in
+many short slices of the same number of batches, in turn with the other; a slice begins with a rest
+and a few batches that are not timed; and what counts is the median of the faster half of the
+slices, which is the same where nothing disturbs, and the least disturbed part where something does.
 """
 
 import itertools
@@ -15,32 +16,38 @@ from ..backend import get_backend, set_backend
 from ..training import fit
 from ._job import endless
 
-_ROUNDS = 7
-_SLICE = 0.15  # seconds that a slice takes on the slower backend
+_ROUNDS = 15
+_SLICE = 0.06  # seconds that a slice takes on the slower backend
 _REST = 0.03  # seconds; OpenBLAS's threads look for work for up to 2²⁶ cycles
 _SETTLE = 5  # batches
+_UNSTEADY = 1.5  # times as fast as the median: the greatest rate where nothing disturbs is 1.1
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Samples per second of every round on each backend, and the batches in a slice."""
+    """Samples per second of every slice on each backend, and the batches in a slice."""
 
     rates: dict
     batches: int
 
     @property
-    def rounds(self):
+    def slices(self):
         """How often each backend had its turn."""
         return len(next(iter(self.rates.values())))
 
     def speed(self, backend):
-        """Median samples per second."""
-        return median(self.rates[backend])
+        """Samples per second: the median of the faster half of the slices."""
+        rates = sorted(self.rates[backend])
+        return median(rates[len(rates) // 2 :])
 
-    def ratios(self, fast, slow):
-        """How many times as fast ``fast`` was: (ratio of medians, least, greatest of a round)."""
-        rounds = [a / b for a, b in zip(self.rates[fast], self.rates[slow], strict=True)]
-        return self.speed(fast) / self.speed(slow), min(rounds), max(rounds)
+    def ratio(self, fast, slow):
+        """How many times as fast ``fast`` was."""
+        return self.speed(fast) / self.speed(slow)
+
+    @property
+    def steady(self):
+        """Whether each backend was about as fast in one slice as in another."""
+        return all(max(rates) < _UNSTEADY * median(rates) for rates in self.rates.values())
 
 
 class _Run:
@@ -73,8 +80,8 @@ def compare(job, backends=("numba", "numpy"), rounds=_ROUNDS, seconds=_SLICE):
     before = get_backend()
     try:
         runs = {backend: _Run(job, backend) for backend in backends}
-        slowest = min(run.slice(_SETTLE) for run in runs.values())
-        batches = max(1, round(seconds * slowest / job.batch_size))
+        slowest = min(max(run.slice(_SETTLE) for _ in range(3)) for run in runs.values())
+        batches = max(_SETTLE, round(seconds * slowest / job.batch_size))
         rates = {backend: [] for backend in backends}
         for number in range(rounds):
             for backend in backends if number % 2 == 0 else reversed(backends):

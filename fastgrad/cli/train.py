@@ -274,13 +274,13 @@ def _compare(job):
         _print("comparison", "none: this was the NumPy reference")
         return
     comparison = compare(job)
-    ratio, least, greatest = comparison.ratios("numba", "numpy")
     fast, slow = comparison.speed("numba"), comparison.speed("numpy")
-    _print(
-        "comparison",
-        f"{ratio:.2f} times as fast as the NumPy reference backend: "
+    text = (
+        f"{comparison.ratio('numba', 'numpy'):.2f} times as fast as the NumPy reference backend: "
         f"{fast:,.0f} and {slow:,.0f} samples/s\n"
-        f"(the same training on both, by turns: {comparison.rounds} rounds of "
-        f"{comparison.batches} batches each,\n"
-        f"after a warm-up; medians; {least:.2f} to {greatest:.2f} times in single rounds)",
+        f"(the same training on both, after a warm-up, by turns in {comparison.slices} slices of "
+        f"{comparison.batches} batches;\nmedian of each backend's faster half)"
     )
+    if not comparison.steady:
+        text += "\nOther processes disturbed this: measure again on an idle machine."
+    _print("comparison", text)

@@ -70,12 +70,10 @@ class BatchNorm1d(Module):
     def forward(self, x):
         if x.ndim not in (2, 3):
             raise ValueError(f"BatchNorm1d: expected (N, C) or (N, C, L), got {x.shape}")
-        momentum = self.momentum
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked.data += 1
-            if momentum is None:
-                momentum = 1.0 / self.num_batches_tracked.item()
-        return ops.batch_norm(
+        momentum, tracking = self.momentum, self.training and self.track_running_stats
+        if tracking and momentum is None:
+            momentum = 1.0 / (self.num_batches_tracked.item() + 1)
+        out = ops.batch_norm(
             x,
             self.running_mean,
             self.running_var,
@@ -85,6 +83,9 @@ class BatchNorm1d(Module):
             0.0 if momentum is None else momentum,
             self.eps,
         )
+        if tracking:
+            self.num_batches_tracked.data += 1
+        return out
 
     def extra_repr(self):
         return (

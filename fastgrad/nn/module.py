@@ -89,6 +89,17 @@ class Module:
     def __dir__(self):
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
 
+    def _check_entry(self, name, value, kind):
+        """Raise for a name or value that cannot be registered; else make room for it."""
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"{type(self).__name__}: {name!r} cannot name a part; dots separate")
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(
+                f"{type(self).__name__}.{name}: expected {kind.__name__} or None, got "
+                f"{type(value).__name__}"
+            )
+        self._forget(name)
+
     def _forget(self, name):
         """Remove ``name`` wherever it is registered; whether it was anywhere."""
         found = False
@@ -98,17 +109,17 @@ class Module:
 
     def register_parameter(self, name, parameter):
         """Register a parameter, or None for one that is left out."""
-        self._forget(name)
+        self._check_entry(name, parameter, Parameter)
         self._parameters[name] = parameter
 
     def register_buffer(self, name, tensor):
         """Register a tensor that is saved with the module but not learned."""
-        self._forget(name)
+        self._check_entry(name, tensor, Tensor)
         self._buffers[name] = tensor
 
     def add_module(self, name, module):
         """Register a sub-module."""
-        self._forget(name)
+        self._check_entry(name, module, Module)
         self._modules[name] = module
 
     # ---------------------------------------------------------------- walking
@@ -239,7 +250,9 @@ class Module:
             problems.append(f"missing: {', '.join(missing)}")
         if strict and unexpected:
             problems.append(f"unexpected: {', '.join(unexpected)}")
-        for name in own.keys() & state_dict.keys():
+        for name in own:
+            if name not in state_dict:
+                continue
             value = state_dict[name]
             array = np.asarray(value.data if isinstance(value, Tensor) else value)
             if array.shape != own[name].shape:
@@ -268,4 +281,6 @@ class Module:
         name, extra = type(self).__name__, self.extra_repr()
         if not lines:
             return f"{name}({extra})"
-        return "\n".join([f"{name}({extra}", *lines, ")"])
+        if extra:
+            lines = [*(f"  {line}" for line in extra.split("\n")), *lines]
+        return "\n".join([f"{name}(", *lines, ")"])

@@ -5,33 +5,66 @@ import numpy as np
 from ..backend import K
 from ..tensor import op
 
-_BOTH = (True, True)
-_FLOAT64 = np.dtype(np.float64)
+_INTEGER_FUNCTIONS = {"add": np.add, "sub": np.subtract, "mul": np.multiply}
 
 
 def _combine(name, a, b):
-    """``a name b`` by its kernel; integers meet floats in the floats' type, as in PyTorch."""
+    """``a name b`` by its kernel, in the type that PyTorch gives the result."""
     try:
-        out = getattr(K, name)(a, b)
-    except (TypeError, ValueError) as error:
+        if type(a) is not np.ndarray:
+            same = b.dtype.kind == "f"
+        elif type(b) is not np.ndarray:
+            same = a.dtype.kind == "f"
+        else:
+            same = a.dtype is b.dtype and a.dtype.kind == "f"
+        return getattr(K, name)(a, b) if same else _combine_types(name, a, b)
+    except (AttributeError, TypeError, ValueError) as error:
         shapes = " and ".join(str(np.shape(x)) for x in (a, b))
-        raise type(error)(f"{name}: cannot combine operands of shapes {shapes}: {error}") from None
-    if out.dtype is _FLOAT64:
-        return _combine_integers(name, a, b, out)
-    return out
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name}: cannot combine operands of shapes {shapes}: {error}") from None
 
 
-def _combine_integers(name, a, b, out):
-    """What to return instead of the float64 that NumPy turns integer arrays into."""
-    arrays = [x for x in (a, b) if isinstance(x, np.ndarray)]
-    floats = [x.dtype for x in arrays if x.dtype.kind == "f"]
-    if len(floats) == len(arrays):
-        return out
-    if floats:
-        return out.astype(floats[0])
-    if name == "div" or any(isinstance(x, float) for x in (a, b)):
-        return out.astype(np.float32)
-    return {"add": np.add, "sub": np.subtract, "mul": np.multiply}[name](a, b)
+def _combine_types(name, a, b):
+    """The same for operands of different types, or without floats."""
+    dtype = _result_type(a, b)
+    if name == "div" and dtype.kind != "f":
+        dtype = np.dtype(np.float32)
+    a, b = (x.astype(dtype, copy=False) if isinstance(x, np.ndarray) else x for x in (a, b))
+    if dtype.kind == "f":
+        return getattr(K, name)(a, b)
+    return np.asarray(_INTEGER_FUNCTIONS[name](a, b), dtype=dtype)
+
+
+def _result_type(*operands):
+    """PyTorch's type promotion.
+
+    Bool gives way to integers, these to floats. Arrays without axes count only if they bring a
+    higher category than those with axes, and numbers only if they bring a higher one still.
+    """
+    groups = {"axes": [], "no axes": [], "number": []}
+    for x in operands:
+        if isinstance(x, np.ndarray):
+            groups["axes" if x.ndim else "no axes"].append(x.dtype)
+        else:
+            default = {bool: np.bool_, int: np.int64, float: np.float32}[type(x)]
+            groups["number"].append(np.dtype(default))
+    result = None
+    for dtypes in groups.values():
+        for dtype in dtypes:
+            group = dtype if dtype is dtypes[0] else _promote(group, dtype)
+        if dtypes and (result is None or _category(group) > _category(result)):
+            result = group
+    return result
+
+
+def _category(dtype):
+    return "biuf".index(dtype.kind) if dtype.kind != "u" else 1
+
+
+def _promote(a, b):
+    if _category(a) != _category(b):
+        return max(a, b, key=_category)
+    return np.result_type(a, b)
 
 
 @op
@@ -42,7 +75,7 @@ def add(a, b):
     >>> fg.add(fg.tensor([1.0, 2.0]), 10)
     tensor([11., 12.])
     """
-    return _combine("add", a, b), lambda grad, needs=_BOTH: (grad, grad)
+    return _combine("add", a, b), (lambda grad: grad, lambda grad: grad)
 
 
 @op
@@ -54,11 +87,7 @@ def sub(a, b):
     tensor([[ 0.,  1.],
             [-1.,  0.]])
     """
-
-    def vjp(grad, needs=_BOTH):
-        return grad, K.neg(grad) if needs[1] else None
-
-    return _combine("sub", a, b), vjp
+    return _combine("sub", a, b), (lambda grad: grad, lambda grad: K.neg(grad))
 
 
 @op
@@ -69,17 +98,7 @@ def mul(a, b):
     >>> fg.mul(fg.tensor([1.0, 2.0]), 3)
     tensor([3., 6.])
     """
-
-    out = _combine("mul", a, b)
-    if not isinstance(b, np.ndarray):  # a number: nothing else has to be kept
-        return out, lambda grad, needs=_BOTH: (K.mul(grad, b), None)
-    if not isinstance(a, np.ndarray):
-        return out, lambda grad, needs=_BOTH: (None, K.mul(grad, a))
-
-    def vjp(grad, needs=_BOTH):
-        return K.mul(grad, b) if needs[0] else None, K.mul(grad, a) if needs[1] else None
-
-    return out, vjp
+    return _combine("mul", a, b), (lambda grad: K.mul(grad, b), lambda grad: K.mul(grad, a))
 
 
 @op
@@ -91,12 +110,10 @@ def div(a, b):
     tensor([0.2500, 0.5000])
     """
     out = _combine("div", a, b)
-
-    def vjp(grad, needs=_BOTH):
-        share = K.div(grad, b)
-        return share, K.neg(K.mul(share, out)) if needs[1] else None
-
-    return out, vjp
+    return out, (
+        lambda grad: K.div(grad, b),
+        lambda grad: K.neg(K.div(K.mul(grad, out), b)),
+    )
 
 
 def _float_input(name, x):
@@ -184,7 +201,9 @@ def relu(x):
     >>> fg.relu(fg.tensor([1.0, -2.0]))
     tensor([1., 0.])
     """
-    out = K.relu_forward(_float_input("relu", x))
+    if x.dtype.kind != "f":
+        return np.maximum(x, 0), None
+    out = K.relu_forward(x)
     return out, lambda grad: K.relu_backward(grad, out)
 
 

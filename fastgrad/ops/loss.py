@@ -30,8 +30,7 @@ def mse_loss(x, target, *, reduction="mean"):
     elif reduction == "sum":
         out = K.sum(out)
 
-    def vjp(grad, needs=(True, False)):
-        grad_x = K.mul(difference, K.mul(grad, factor))
-        return grad_x, K.neg(grad_x) if needs[1] else None
-
-    return np.asarray(out), vjp
+    return np.asarray(out), (
+        lambda grad: K.mul(difference, K.mul(grad, factor)),
+        lambda grad: K.mul(difference, K.mul(grad, -factor)),
+    )

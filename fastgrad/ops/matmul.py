@@ -43,15 +43,10 @@ def matmul(a, b):
     rows, columns = math.prod(a_shape[:-1]), math.prod(b_shape[1:])
     a, b = a.reshape(rows, a_shape[-1]), b.reshape(b_shape[0], columns)
     out = K.matmul(a, b).reshape(shape)
-
-    def vjp(grad, needs=(True, True)):
-        grad = grad.reshape(rows, columns)
-        return (
-            K.matmul_nt(grad, b).reshape(a_shape) if needs[0] else None,
-            K.matmul_tn(a, grad).reshape(b_shape) if needs[1] else None,
-        )
-
-    return out, vjp
+    return out, (
+        lambda grad: K.matmul_nt(grad.reshape(rows, columns), b).reshape(a_shape),
+        lambda grad: K.matmul_tn(a, grad.reshape(rows, columns)).reshape(b_shape),
+    )
 
 
 @op

@@ -5,17 +5,21 @@ from ..tensor import Tensor, op
 
 
 @op
-def _batch_norm(x, weight, bias, *, running_mean, running_var, training, momentum, eps):
+def _batch_norm(x, running_mean, running_var, weight, bias, *, training, momentum, eps):
     if training:
         out, mean, var, rstd = K.batch_norm_forward(x, weight, bias, eps)
         if running_mean is not None:
             K.update_running(running_mean, running_var, mean, var, momentum, x.size // x.shape[1])
+
+        def vjp(grad, needs=None):
+            grads = K.batch_norm_backward(grad, x, mean, rstd, weight, True)
+            return grads[0], None, None, *grads[1:]
     else:
-        mean = running_mean
         out, rstd = K.batch_norm_apply(x, running_mean, running_var, weight, bias, eps)
 
-    def vjp(grad, needs=(True, True, True)):
-        return K.batch_norm_backward(grad, x, mean, rstd, weight, training)
+        def vjp(grad, needs=None):
+            grads = K.batch_norm_backward(grad, x, running_mean, rstd, weight, False)
+            return grads[0], None, None, *grads[1:]
 
     return out, vjp
 
@@ -68,10 +72,10 @@ def batch_norm(
             )
     elif running_mean is None:
         raise ValueError("batch_norm: evaluation wants running_mean and running_var")
-    options = {"training": training, "momentum": momentum, "eps": eps}
-    for name in ("running_mean", "running_var"):
-        tensor = arrays[name]
-        options[name] = tensor.data if isinstance(tensor, Tensor) else tensor
-        if training and isinstance(tensor, Tensor):
-            tensor._version[0] += 1
-    return _batch_norm(x, weight, bias, **options)
+    out = _batch_norm(
+        x, running_mean, running_var, weight, bias, training=training, momentum=momentum, eps=eps
+    )
+    if training and isinstance(running_mean, Tensor):
+        running_mean._version[0] += 1
+        running_var._version[0] += 1
+    return out

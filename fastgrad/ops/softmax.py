@@ -17,17 +17,17 @@ def _along_last(name, x, dim, forward, backward):
     last = max(x.ndim - 1, 0)
     shape = x.shape or (1,)
     if axis == last:
-        out = forward(x.reshape(shape))
-        return out.reshape(x.shape), lambda grad: backward(grad.reshape(shape), out).reshape(
-            x.shape
-        )
+        before = x.shape
+        out = forward(x.reshape(shape)).reshape(before)
+        return out, lambda grad: backward(grad.reshape(shape), out.reshape(shape)).reshape(before)
     turned = forward(np.ascontiguousarray(np.moveaxis(x, axis, -1)))
+    out = np.ascontiguousarray(np.moveaxis(turned, -1, axis))
 
     def vjp(grad):
-        grad = np.ascontiguousarray(np.moveaxis(grad, axis, -1))
-        return np.moveaxis(backward(grad, turned), -1, axis)
+        grad, rows = (np.ascontiguousarray(np.moveaxis(y, axis, -1)) for y in (grad, out))
+        return np.moveaxis(backward(grad, rows), -1, axis)
 
-    return np.ascontiguousarray(np.moveaxis(turned, -1, axis)), vjp
+    return out, vjp
 
 
 @op
@@ -115,18 +115,18 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not from 0 to 1")
     shape, target_shape = x.shape, np.shape(target)
-    x, labels = _check_classification("cross_entropy", x, target, weight, reduction)
-    options = (weight, ignore_index, reduction, label_smoothing)
+    x, target = _check_classification("cross_entropy", x, target, weight, reduction)
+    options = (ignore_index, reduction, label_smoothing)
     try:
-        loss, saved = K.cross_entropy_forward(x, labels, *options)
+        loss, saved = K.cross_entropy_forward(x, target, weight, *options)
     except IndexError as error:
         raise IndexError(f"cross_entropy: {error}") from None
 
-    def vjp(grad, needs=None):
-        grad_x = K.cross_entropy_backward(grad, x, labels, saved, *options)
-        return _restore(grad_x, shape), None, None
+    def vjp(grad):
+        grad_x = K.cross_entropy_backward(grad, x, target, saved, weight, *options)
+        return _restore(grad_x, shape)
 
-    return loss.reshape(target_shape) if reduction == "none" else loss, vjp
+    return loss.reshape(target_shape) if reduction == "none" else loss, (vjp,)
 
 
 @op
@@ -138,16 +138,16 @@ def nll_loss(x, target, weight=None, *, ignore_index=-100, reduction="mean"):
     tensor(1.)
     """
     shape, target_shape = x.shape, np.shape(target)
-    x, labels = _check_classification("nll_loss", x, target, weight, reduction)
-    options = (weight, ignore_index, reduction)
+    x, target = _check_classification("nll_loss", x, target, weight, reduction)
+    options = (ignore_index, reduction)
     try:
-        loss, divisor = K.nll_loss_forward(x, labels, *options)
+        loss, divisor = K.nll_loss_forward(x, target, weight, *options)
     except IndexError as error:
         raise IndexError(f"nll_loss: {error}") from None
     rows = x.shape
 
-    def vjp(grad, needs=None):
-        grad_x = K.nll_loss_backward(grad, rows, labels, divisor, *options)
-        return _restore(grad_x, shape), None, None
+    def vjp(grad):
+        grad_x = K.nll_loss_backward(grad, rows, target, divisor, weight, *options)
+        return _restore(grad_x, shape)
 
-    return loss.reshape(target_shape) if reduction == "none" else loss, vjp
+    return loss.reshape(target_shape) if reduction == "none" else loss, (vjp,)
