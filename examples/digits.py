@@ -1,6 +1,6 @@
 """Train a multi-layer perceptron on handwritten digits with a loop of one's own.
 
-    python examples/digits.py
+python examples/digits.py
 """
 
 import time

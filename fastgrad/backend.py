@@ -32,9 +32,9 @@ class Kernels:
         self._use("numpy")
 
     def _use(self, name):
+        package = import_module(_PACKAGES[name])
         self.__dict__.clear()
-        self.__dict__["_name"] = name
-        self.__dict__["_package"] = import_module(_PACKAGES[name])
+        self.__dict__.update(_name=name, _package=package)
 
     def __getattr__(self, name):
         value = getattr(self._package, name)

@@ -251,8 +251,8 @@ def walk(roots, retain_graph=False, targets=None):
                     array = np.asarray(array)
                     # The contract of pull-backs: they return new arrays, the gradient, or views.
                     fresh = array is not grad and array.base is None
-                    if fresh and position:
-                        fresh = all(array is not other for other in results[:position])
+                    if fresh and len(inputs) > 1:  # one array for two inputs belongs to neither
+                        fresh = sum(array is other for other in results) == 1
                     arrive(key, array, fresh)
         except Exception as error:
             if isinstance(error, RuntimeError) and str(error).startswith("its pull-back"):

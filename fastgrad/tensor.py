@@ -369,18 +369,10 @@ def grad(
 # ------------------------------------------------------------------ operations
 
 
-_saved_by_code = {}
-
-
-def _saved_names(function, parameters):
-    """(positions of the inputs, whether the result) that a pull-back closes over."""
-    code = function.__code__
-    saved = _saved_by_code.get(code)
-    if saved is None:
-        names = code.co_freevars
-        positions = tuple(k for k, name in enumerate(parameters) if name in names)
-        saved = _saved_by_code[code] = positions, "out" in names
-    return saved
+def _saved_arrays(functions, parameters):
+    """(positions of the inputs, whether the result) that pull-backs close over."""
+    names = {name for f in functions if f is not None for name in f.__code__.co_freevars}
+    return tuple(k for k, name in enumerate(parameters) if name in names), "out" in names
 
 
 def op(rule):
@@ -402,6 +394,7 @@ def op(rule):
     signature = inspect.signature(rule).parameters.values()
     parameters = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
     options = tuple(p.name for p in signature if p.kind is p.KEYWORD_ONLY)
+    plans = {}  # what is saved, by pull-back and needed gradients
 
     @wraps(rule)
     def lifted(*operands, **attributes):
@@ -425,7 +418,7 @@ def op(rule):
                     result._version = x._version  # a view: a change of one is one of both
                     x._version[1] = True
         if record and vjp is not None and mode.grad_enabled:
-            _record(name, vjp, operands, parameters, result)
+            _record(name, vjp, operands, parameters, plans, result)
         return result
 
     lifted.rule = rule
@@ -452,7 +445,7 @@ def _bind(name, parameters, options, operands, attributes):
     return operands, attributes
 
 
-def _record(name, vjp, operands, parameters, result):
+def _record(name, vjp, operands, parameters, plans, result):
     """Make ``result`` the tensor of a new node."""
     inputs = tuple(
         [
@@ -464,18 +457,20 @@ def _record(name, vjp, operands, parameters, result):
     )
     if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
         vjp = tuple([f if key is not None else None for f, key in zip(vjp, inputs, strict=False)])
-        functions = vjp
+        plan_key = tuple([f and f.__code__ for f in vjp])
     else:
-        functions = (vjp,)
+        plan_key = vjp.__code__
+    plan = plans.get(plan_key)
+    if plan is None:
+        functions = vjp if type(vjp) is tuple else (vjp,)
+        plan = plans[plan_key] = _saved_arrays(functions, parameters)
+    positions, saves_result = plan
     kept = []
-    for function in functions:
-        if function is not None:
-            positions, saves_result = _saved_names(function, parameters)
-            for k in positions:
-                if k < len(operands) and isinstance(operands[k], Tensor):
-                    version = operands[k]._version
-                    kept.append((version, version[0], parameters[k]))
-            if saves_result:
-                kept.append((result._version, result._version[0], "result"))
+    for k in positions:
+        if k < len(operands) and isinstance(operands[k], Tensor):
+            version = operands[k]._version
+            kept.append((version, version[0], parameters[k]))
+    if saves_result:
+        kept.append((result._version, result._version[0], "result"))
     result._requires_grad = True
     result._node = Node(name, vjp, inputs, kept, result.data)

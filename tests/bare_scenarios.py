@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 
-def backend_without_jit():
-    """What happens on import, and whether anything works."""
+def backend_without(module=""):
+    """What happens on import, where ``module`` is missing, and whether anything works."""
+    if module:
+        sys.modules[module] = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         import fastgrad

@@ -256,6 +256,14 @@ def fork_while_compiling():
     return child
 
 
+def start_method():
+    """Whether a process that has used threads may still choose how others are started."""
+    use_threads(2)
+    train(steps=1)
+    multiprocessing.set_start_method("spawn")
+    return multiprocessing.get_start_method()
+
+
 def spawned():
     """A worker started anew imports everything itself; kernels travel there by name."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -76,9 +76,7 @@ def test_a_call_is_compiled_once_and_then_loaded(use, counts, tmp_path):
 
 
 def test_two_processes_may_start_cold_together(tmp_path):
-    pair = [
-        start(scenarios.cold_from_many_threads, FASTGRAD_CACHE_DIR=tmp_path) for _ in range(2)
-    ]
+    pair = [start(scenarios.cold_from_many_threads, FASTGRAD_CACHE_DIR=tmp_path) for _ in range(2)]
     results = [finish(process) for process in pair]
     assert [result["results"] for result in results] == [[results[0]["serial"]]] * 2
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
@@ -87,6 +85,17 @@ def test_two_processes_may_start_cold_together(tmp_path):
     for file in files:
         data = file.read_bytes()
         assert _cache.hashlib.sha256(data[32:]).digest() == data[:32]
+
+
+def test_one_function_may_be_loaded_twice_in_a_process(use, counts, tmp_path):
+    """As when a module is reloaded."""
+    use(tmp_path / "cache")
+    functions = [compile_function(_add_one, "test.add_one") for _ in range(3)]
+    x = np.zeros(3)
+    for function in functions + functions:
+        function(x)
+    assert x.tolist() == [6.0] * 3
+    assert counts == {"compiled": 1, "loaded": 2}
 
 
 # ------------------------------------------------------------------ damage

@@ -46,10 +46,15 @@ def test_kernels_are_right_on(name, features, registers):
         assert error <= _MOST[kernel], kernel
 
 
-def test_without_jit_the_numpy_backend_is_used():
-    result = run(bare_scenarios.backend_without_jit, NUMBA_DISABLE_JIT=1)
+@pytest.mark.parametrize(
+    ("missing", "variables", "reason"),
+    [("", {"NUMBA_DISABLE_JIT": 1}, "NUMBA_DISABLE_JIT"), ("numba", {}, "numba")],
+    ids=["NUMBA_DISABLE_JIT", "no Numba"],
+)
+def test_without_a_compiler_the_numpy_backend_is_used(missing, variables, reason):
+    result = run(bare_scenarios.backend_without, missing, **variables)
     assert result["backend"] == "numpy"
     assert result["grad"] == [2.0, 4.0]
     assert result["threads"] == 1
     (warning,) = result["warnings"]
-    assert "NUMBA_DISABLE_JIT" in warning
+    assert reason in warning

@@ -20,6 +20,6 @@ def test_digits(capsys):
 
 def test_every_example_has_a_test():
     names = {path.stem for path in _EXAMPLES.glob("*.py")}
-    assert names == {name.removeprefix("test_") for name in globals() if name.startswith("test_")} - {
-        "every_example_has_a_test"
-    }
+    assert names == {
+        name.removeprefix("test_") for name in globals() if name.startswith("test_")
+    } - {"every_example_has_a_test"}

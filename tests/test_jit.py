@@ -1,5 +1,6 @@
 """The launcher: any array will do, nothing compiles in mid-training, errors come as errors."""
 
+import signal
 import threading
 
 import numpy as np
@@ -86,9 +87,7 @@ def test_inputs_of_any_layout_are_right_and_compile_nothing(row, view):
 
 
 @pytest.mark.parametrize("view", _VIEWS[:3] + _VIEWS[4:], ids=lambda view: view.__name__.strip("_"))
-@pytest.mark.parametrize(
-    "row", [row for row in _FIRST if row.changes], ids=lambda row: row.kernel
-)
+@pytest.mark.parametrize("row", [row for row in _FIRST if row.changes], ids=lambda row: row.kernel)
 def test_what_a_kernel_changes_in_place_may_have_any_layout(row, view):
     expected = _call(row, _arguments(row))
     before = dict(_cache.counts)
@@ -204,18 +203,24 @@ def test_a_wrong_call_says_so_and_spoils_nothing():
     assert _check(3, 0, x, 5) is None
 
 
-def test_one_body_may_be_compiled_twice():
-    """As when a module is reloaded."""
+def test_ctrl_c_waits_for_the_compiler(monkeypatch):
+    """Inside, it can leave the compiler broken, or end the process."""
+    finished = []
 
-    def double(x):
-        for i in range(x.size):
-            x[i] *= 2
+    def save(cache, sig, result):
+        signal.raise_signal(signal.SIGINT)
+        finished.append(sig)
 
-    x = np.ones(3)
-    first, second = (compile_function(double, "test_jit.double") for _ in range(2))
-    for run in (first, second, first):
-        run(x)
-    assert x.tolist() == [8.0, 8.0, 8.0]
+    monkeypatch.setattr(_cache.KernelCache, "load_overload", lambda *args: None)
+    monkeypatch.setattr(_cache.KernelCache, "save_overload", save)
+    run = compile_function(lambda x: x + 1, "test_jit.interrupted")
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(1)
+    assert len(finished) == 1
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert run(1) == 2
+    assert len(finished) == 1
 
 
 # ------------------------------------------------------------------ scratch

@@ -7,7 +7,6 @@ launch asks for threads, and its bits are compared with those of a serial proces
 import ctypes.util
 import os
 import pickle
-import sys
 
 import pytest
 import scenarios
@@ -113,6 +112,10 @@ def test_spawned_workers(serial):
     result = run(scenarios.spawned)
     assert result["worker"] == result["here"] == serial["train"]
     assert (result["sum"], result["exp"]) == (15.0, 1.0)
+
+
+def test_how_processes_start_may_be_chosen_after_training():
+    assert run(scenarios.start_method) == "spawn"
 
 
 @pytest.mark.parametrize(

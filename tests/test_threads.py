@@ -1,16 +1,30 @@
 """The thread policy: limits, the number of threads, who shares a launch, who excludes whom."""
 
+import time
+from itertools import pairwise
+
+import numba
 import numpy as np
 import pytest
 
 import fastgrad
 from fastgrad import kernels
 from fastgrad.kernels import _threads
-from fastgrad.kernels._jit import cut, kernel
-from fastgrad.kernels._threads import BUSY, GUARDED, STATE, THREADS, THRESHOLD, Policy, policy
+from fastgrad.kernels._jit import cut, kernel, leave, try_enter
+from fastgrad.kernels._threads import (
+    BUSY,
+    GUARDED,
+    RESUME,
+    STALL,
+    STATE,
+    THREADS,
+    THRESHOLD,
+    Policy,
+    policy,
+)
 
 needs_two = pytest.mark.skipif(
-    _threads.numba.config.NUMBA_NUM_THREADS < 2, reason="Numba has one thread (NUMBA_NUM_THREADS)"
+    numba.config.NUMBA_NUM_THREADS < 2, reason="Numba has one thread (NUMBA_NUM_THREADS)"
 )
 
 
@@ -66,23 +80,29 @@ _TREES = {
     "long limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": "100000 100000 1"}, None),
     "binary limit": (_V2, {"sys/fs/cgroup/a/b/cpu.max": b"\xff\xfe"}, None),
     "limit is a folder": (_V2, {"sys/fs/cgroup/a/b/cpu.max/x": ""}, None),
-    "malformed group": (
-        "nonsense\n\n0:\n" + _V2, {"sys/fs/cgroup/a/b/cpu.max": "100000 100000"}, 1.0
-    ),
-    "binary group": (b"\xff\xfe\n" + _V2.encode(), {}, None),
 }  # fmt: skip
+
+
+def _plant(root, groups, files):
+    if groups is not None:
+        files = {"proc/self/cgroup": groups} | files
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
 
 
 @pytest.mark.parametrize("tree", _TREES)
 def test_cpu_quota(tree, tmp_path):
     groups, files, expected = _TREES[tree]
-    if groups is not None:
-        files = {"proc/self/cgroup": groups} | files
-    for name, content in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert _threads.cpu_quota(tmp_path) == expected
+    assert _threads.cpu_quota(_plant(tmp_path, groups, files)) == expected
+
+
+@pytest.mark.parametrize("nonsense", [b"nonsense\n\n0:\n", b"\xff\xfe\n", b"\0\n", b":::::\n"])
+def test_a_list_of_groups_with_nonsense_in_it_is_no_error(nonsense, tmp_path):
+    files = {"sys/fs/cgroup/a/b/cpu.max": "100000 100000"}
+    assert _threads.cpu_quota(_plant(tmp_path, nonsense + _V2.encode(), files)) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -91,7 +111,7 @@ def test_cpu_quota(tree, tmp_path):
 def test_default_is_the_least_of_the_limits(quota, expected, monkeypatch):
     monkeypatch.setattr(_threads, "cpu_quota", lambda: quota)
     monkeypatch.setattr(_threads.os, "sched_getaffinity", lambda pid: range(9), raising=False)
-    monkeypatch.setattr(_threads.numba.config, "NUMBA_NUM_THREADS", 8)
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 8)
     monkeypatch.setattr(_threads, "STATE", STATE.copy())
     assert Policy().threads == expected
 
@@ -146,6 +166,7 @@ def _mark_parts(start, stop, out):
 
 
 def _parts(n, work=10**9):
+    STATE[RESUME] = 0  # no rest from a launch that stalled
     out = np.full(n, -1)
     _mark_parts(n, work, out)
     return out.tolist()
@@ -183,6 +204,70 @@ def test_where_threads_cannot_run_two_launches_the_second_is_serial(monkeypatch)
         STATE[:] = before
 
 
+# ------------------------------------------------------------------ stalls
+
+
+@numba.njit
+def _end_launch(state, began, work):
+    leave(state, began, work)
+
+
+@numba.njit
+def _may_enter(state):
+    return try_enter(state) != 0
+
+
+def _rest_after(took, work):
+    """Seconds of serial launches after one that took and should have taken so many seconds.
+
+    The least of a few measurements, in case this process itself is held up meanwhile.
+    """
+    return min(_rest_once(took, work) for _ in range(5))
+
+
+def _rest_once(took, work):
+    state = np.zeros_like(STATE)
+    _end_launch(state.copy(), 0, 0.0)  # compiles
+    state[BUSY] = state[GUARDED] = 1
+    now = time.monotonic_ns()
+    _end_launch(state, now - round(took * 1e9), work * 1e9)
+    assert state[BUSY] == 0
+    return max(0, state[RESUME] - now) / 1e9
+
+
+_HAS_CLOCK = hasattr(time, "clock_gettime")
+
+
+@pytest.mark.skipif(not _HAS_CLOCK, reason="stalls are not measured here")
+def test_after_a_stall_launches_rest_for_a_while():
+    assert _rest_after(took=1e-5, work=1e-5) == 0
+    assert _rest_after(took=0.5 * STALL / 1e9, work=1e-5) == 0
+    assert 0.05 < _rest_after(took=0.01, work=1e-5) < 1
+
+
+@pytest.mark.skipif(not _HAS_CLOCK, reason="stalls are not measured here")
+def test_a_large_array_is_no_stall():
+    """Work is counted as in cache; from memory, and into fresh pages, it takes ten times that."""
+    assert _rest_after(took=0.050, work=0.0064) == 0  # add on 64 million float32
+
+
+@pytest.mark.skipif(not _HAS_CLOCK, reason="stalls are not measured here")
+def test_a_process_that_was_stopped_in_a_launch_does_not_rest_for_hours():
+    """Stopped by Ctrl-Z, a debugger, or a paused container."""
+    assert _rest_after(took=3600, work=1e-5) < 5
+
+
+def test_resting_launches_are_serial_and_then_threaded_again():
+    state = np.zeros_like(STATE)
+    state[RESUME] = time.monotonic_ns() + 10**12
+    assert _may_enter(state) == (not _HAS_CLOCK)
+    state[RESUME] = time.monotonic_ns() - 1
+    assert _may_enter(state)
+
+
+# ------------------------------------------------------------------ parts
+
+
 @pytest.mark.parametrize("n", [0, 1, 3, 16, 17, 100, 1000])
 @pytest.mark.parametrize("grain", [1, 3, 16, 64])
 @pytest.mark.parametrize("parts", [1, 2, 3, 7, 64])
@@ -191,7 +276,7 @@ def test_parts_cover_all_items_in_order(n, grain, parts):
     assert (edges[0], edges[-1]) == (0, n)
     assert edges == sorted(edges)
     assert all(edge % grain == 0 for edge in edges[1:-1] if edge < n)
-    sizes = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+    sizes = [b - a for a, b in pairwise(edges)]
     assert max(sizes) - min(sizes) <= 2 * grain
 
 
@@ -204,8 +289,8 @@ def test_launches_exclude_each_other_until_the_layer_is_known(monkeypatch):
     monkeypatch.setattr(_threads, "STATE", state)
     fresh = Policy()
     assert state[GUARDED]
-    monkeypatch.setattr(_threads.numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(_threads.numba, "threading_layer", lambda: "omp")
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
     fresh.start()
     assert not state[GUARDED]
 
@@ -223,8 +308,8 @@ def test_whoever_sees_the_layer_sees_its_rules(layer, monkeypatch):
 
     monkeypatch.setattr(_threads, "STATE", state)
     monkeypatch.setattr(_threads, "thread_limits", lambda: {"test": 2})
-    monkeypatch.setattr(_threads.numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(_threads.numba, "threading_layer", lambda: layer)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba, "threading_layer", lambda: layer)
     Watched().start()
     threshold = _threads.THRESHOLDS[layer]
     assert seen == [(threshold, threshold, layer == "workqueue")]

@@ -198,7 +198,7 @@ _LAYOUTS = {
     "unaligned": _unaligned,
     "read-only": _read_only,
     "other byte order": lambda x: x.astype(x.dtype.newbyteorder()),
-    "field": lambda x: np.stack([x, x], axis=-1).view([("a", x.dtype), ("b", x.dtype)])["b"][..., 0],
+    "field": lambda x: np.stack([x, x], axis=-1)[..., 1],
 }
 
 

@@ -30,13 +30,16 @@ from ._cpu import target
 counts = Counter()
 """How many functions this process has ``compiled`` and how many it has ``loaded``."""
 
+# As they were when the kernels were imported: a later change is none of the code in memory.
+_SOURCES = [(path.name, path.read_bytes()) for path in sorted(Path(__file__).parent.glob("*.py"))]
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def _candidates():
     """Folders that may hold the cache, best first."""
     if chosen := os.environ.get("FASTGRAD_CACHE_DIR"):
-        yield Path(chosen)
+        yield Path(chosen).expanduser().absolute()
         return
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
@@ -69,8 +72,8 @@ def _usable(folder):
 def fingerprint():
     """Hash of everything but argument types that compiled kernels depend on."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    for name, source in _SOURCES:
+        digest.update(name.encode() + b"\0" + source + b"\0")
     options = [config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE]
     options += [config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT]
     modules = (numpy, numba, llvmlite)

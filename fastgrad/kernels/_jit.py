@@ -31,26 +31,43 @@ from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
 from ._cache import KernelCache
-from ._threads import BUSY, GUARDED, RESUME, STALL, STALL_REST, STATE, policy
+from ._threads import BUSY, GUARDED, LONGEST_REST, RESUME, STALL, STALL_REST, STATE, policy
 
+if numba.config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set, and kernels exist in compiled form only")
+
+_PACKAGE = __name__.rpartition(".")[0] + "."
 FLAGS = {"nogil": True, "error_model": "numpy"}
 _INT64 = ir.IntType(64)
 
 
-def compile_function(function, name, **flags):
+def compile_function(function, name, cached=True, **flags):
     """Numba's dispatcher for ``function``, with our flags and our cache.
+
+    ``name`` is the function's in the cache, whose other key is our own sources: code from
+    elsewhere must not be cached.
 
     To Numba, a read-only or strided array has a type of its own. Instead of compiling for that,
     in the middle of somebody's training, the call is made again with a plain copy.
     """
     dispatcher = numba.njit(**FLAGS, **flags)(function)
-    dispatcher._cache = KernelCache(name)
+    if cached:
+        dispatcher._cache = KernelCache(name)
     compile_for = dispatcher._compile_for_args
 
     def compile_for_plain(*args, **kwargs):
         if all(_is_plain(arg) for arg in args):
             return compile_for(*args, **kwargs)
-        return lambda *args: dispatcher(*(a if _is_plain(a) else a.copy() for a in args))
+        return call_with_copies
+
+    def call_with_copies(*args):
+        strided = {id(a): a for a in args if not _is_plain(a)}
+        copies = {key: a.copy() for key, a in strided.items()}
+        result = dispatcher(*(copies.get(id(a), a) for a in args))
+        for key, original in strided.items():
+            if original.flags.writeable:
+                original[...] = copies[key]  # it may have been an output
+        return result
 
     dispatcher._compile_for_args = compile_for_plain
     return dispatcher
@@ -139,8 +156,8 @@ def leave(state, began, work):
     """End a launch of ``work`` nanoseconds; after a stall the next ones stay on one thread."""
     now = _now()
     _leave_guard(state)
-    if now - began > 2 * work + STALL:
-        state[RESUME] = now + STALL_REST * (now - began)
+    if now - began > 10 * work + STALL:
+        state[RESUME] = now + min(STALL_REST * (now - began), LONGEST_REST)
 
 
 @intrinsic
@@ -187,12 +204,12 @@ def {name}(_parts, _grain, _items, _work, _state, {parameters}):
 """
 
 
-def _parallel_twin(body, name, parameters):
+def _parallel_twin(body, name, parameters, cached):
     source = _PARALLEL_TWIN.format(name=name, parameters=", ".join(parameters))
     scope = {"try_enter": try_enter, "leave": leave, "swap_thread_count": swap_thread_count}
     scope |= {"prange": numba.prange, "cut": cut, "body": body, "__name__": __name__}
     exec(compile(source, f"<parallel twin of {name}>", "exec"), scope)
-    return compile_function(scope[name], name, parallel=True)
+    return compile_function(scope[name], name, cached, parallel=True)
 
 
 # ------------------------------------------------------------------ kernels
@@ -208,9 +225,12 @@ def kernel(function=None, *, grain=1, serial=False, on_error=None):
     """
     if function is None:
         return lambda f: kernel(f, grain=grain, serial=serial, on_error=on_error)
+    if on_error is not None and not serial:
+        raise TypeError(f"kernel {function.__name__}: only a serial kernel can return an error")
     name = f"{function.__module__.rpartition('.')[2]}.{function.__name__.lstrip('_')}"
     parameters = list(inspect.signature(function).parameters)[2:]
-    run_serial = compile_function(function, name)
+    ours = function.__module__.startswith(_PACKAGE)
+    run_serial = compile_function(function, name, cached=ours)
     run_parallel = None
 
     def launch(n, work, *arguments):
@@ -230,11 +250,11 @@ def kernel(function=None, *, grain=1, serial=False, on_error=None):
             return
         if run_parallel is None:
             twin = f"{name.replace('.', '_')}_parallel"
-            run_parallel = _parallel_twin(run_serial, twin, parameters)
+            run_parallel = _parallel_twin(run_serial, twin, parameters, ours)
         run_parallel(parts, grain, n, float(work), STATE, *arguments)
 
     launch.__name__ = launch.__qualname__ = function.__name__
-    launch.__doc__ = function.__doc__
+    launch.__doc__, launch.__module__ = function.__doc__, function.__module__
     launch.body = run_serial
     return launch
 

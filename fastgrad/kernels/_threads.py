@@ -5,10 +5,13 @@ Compiled code reads the answer from ``STATE``, a few int64 cells; Python reads `
 
 import math
 import os
+import threading
 from pathlib import Path
 
 import numba
+import numba.np.ufunc.parallel
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 
 THREADS, THRESHOLD, GUARDED, BUSY, RESUME = range(5)
 STATE = np.zeros(5, np.int64)
@@ -19,8 +22,9 @@ running, and the time (ns) until which launches stay serial after one that stall
 # takes until the scheduler's next slice, milliseconds instead of microseconds. A launch that
 # took so much longer than its work sends the following ones to one thread for a while: the cost
 # of a busy machine is then a factor of the number of threads, not of a hundred.
-STALL = 1_000_000  # ns beyond twice the serial work
+STALL = 1_000_000  # ns beyond ten times the serial work
 STALL_REST = 10  # serial time after a stall, in stalls
+LONGEST_REST = 1_000_000_000  # ns
 
 # Serial work, in nanoseconds, from which a second thread pays, by Numba's threading layer.
 # Measured by benchmarks/thresholds.py: a launch costs 1.6 µs on omp, 5 µs on tbb and 80-130 µs
@@ -35,6 +39,7 @@ class Policy:
     def __init__(self):
         self.layer = None  # Numba's threading layer, once started
         self.forked = False
+        self._starting = threading.Lock()
         self.limits = thread_limits()
         self.set_threads(min(self.limits.values()))
 
@@ -42,24 +47,30 @@ class Policy:
         self.threads = count
         self._publish()
 
-    def _publish(self):
-        layer = self.layer or "omp"
-        self.threshold = THRESHOLDS[layer] if self.threads > 1 and not self.forked else _NEVER
+    def _publish(self, layer=None):
+        layer = layer or self.layer
+        threshold = THRESHOLDS[layer or "omp"]
+        self.threshold = threshold if self.threads > 1 and not self.forked else _NEVER
         STATE[THREADS] = self.threads
         STATE[THRESHOLD] = self.threshold
-        STATE[GUARDED] = layer == "workqueue"
+        # Until the layer is known it may turn out to be one that aborts on two launches at once.
+        STATE[GUARDED] = layer is None or layer == "workqueue"
 
     def start(self):
         """Start Numba's threads, and take the threshold of the layer that it chose."""
         if self.layer is None:
-            numba.get_num_threads()
-            self.layer = numba.threading_layer()
-            self._publish()
+            with self._starting:
+                if self.layer is None:
+                    numba.get_num_threads()
+                    layer = numba.threading_layer()
+                    self._publish(layer)
+                    self.layer = layer  # last: who sees it sees the rules that go with it
 
     def after_fork(self):
         """In a forked child, threads that the parent had started do not exist: stay serial."""
-        STATE[BUSY] = 0
-        if self.layer is not None:
+        STATE[BUSY] = STATE[RESUME] = 0
+        self._starting = threading.Lock()
+        if self.layer is not None or numba.np.ufunc.parallel._is_initialized:
             self.forked = True
             self.set_threads(1)
 
@@ -84,11 +95,14 @@ def cpu_quota(root="/"):
     """
     quotas = []
     try:
-        lines = Path(root, "proc/self/cgroup").read_text().splitlines()
+        text = Path(root, "proc/self/cgroup").read_text(errors="replace")
     except OSError:
         return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
+    for line in text.splitlines():
+        _, *rest = line.split(":", 2)
+        if len(rest) < 2:
+            continue
+        controllers, path = rest
         if controllers and "cpu" not in controllers.split(","):
             continue
         base = Path(root, "sys/fs/cgroup", "" if not controllers else "cpu")
@@ -115,6 +129,12 @@ def _read_quota(group):
 
 policy = Policy()
 if hasattr(os, "register_at_fork"):
+    # A fork waits for a compilation in another thread: the child would inherit its lock, held.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
     os.register_at_fork(after_in_child=policy.after_fork)
 
 

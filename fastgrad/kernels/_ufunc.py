@@ -213,16 +213,24 @@ def _loop_source(inputs):
 
 @register_jitable
 def _sequential(args, steps, operands, n):
-    """Whether elements must be done in order: a reduction, or an output that feeds later inputs."""
+    """Whether elements must be done in order: a reduction, or an output that feeds later inputs.
+
+    NumPy leaves these cases to the loop: those of reduce and accumulate, and an input that runs
+    ahead of the output in the same memory. The very same elements in and out are no such case.
+    """
     out = operands - 1
-    step = steps[out]
-    if step <= 0:
+    step, target = steps[out], address_of(args[out])
+    if step == 0:
         return True
+    size = abs(step)
+    first, last = min(target, target + (n - 1) * step), max(target, target + (n - 1) * step)
     for k in range(out):
-        distance = abs(address_of(args[out]) - address_of(args[k]))
-        if distance != 0 and distance < n * max(step, abs(steps[k])) and steps[k] != 0:
-            return True
-        if steps[k] == 0 and 0 <= address_of(args[k]) - address_of(args[out]) < n * step:
+        source, stride = address_of(args[k]), steps[k]
+        if source == target and stride == step:
+            continue
+        begin = min(source, source + (n - 1) * stride)
+        end = max(source, source + (n - 1) * stride)
+        if begin < last + size and first < end + size:
             return True
     return False
 

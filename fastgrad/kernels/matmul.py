@@ -317,7 +317,7 @@ def transpose(x, out=None):
     if out is None:
         out = np.empty((columns, rows), x.dtype)
     if rows == 1 or columns == 1:
-        out.ravel()[:] = x.ravel()
+        out[...] = x.reshape(out.shape)
     else:
         _transpose(-(-columns * x.itemsize // 64), 0.2 * x.size, x, out)
     return out

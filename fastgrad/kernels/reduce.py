@@ -157,9 +157,7 @@ def _reduction(name, start_value, combine, fold):
         if inner == 1:
             run_along(items * blocks, x.size * 0.06, x, target, n, _ROW_BLOCK, scale)
         else:
-            run_across(
-                items * blocks, x.size * 0.08, x, target, n, inner, _COLUMN_BLOCK, scale
-            )
+            run_across(items * blocks, x.size * 0.08, x, target, n, inner, _COLUMN_BLOCK, scale)
         if not last:
             fold_blocks(target, out, outer, blocks, inner, divisor)
 

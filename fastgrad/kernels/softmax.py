@@ -377,7 +377,7 @@ def cross_entropy_backward(
     rows, n = x.shape
     log_total, divisor = saved
     weight, weighted = _class_weight(weight, x)
-    grad_x = np.empty_like(x)
+    grad_x = np.empty(x.shape, x.dtype)
     _cross_entropy_backward(
         rows, x.size * _NS_EXP, grad.ravel(), int(reduction == "none"), divisor, x.ravel(), labels,
         weight, weighted, ignore_index, float(label_smoothing), log_total, grad_x.ravel(), n,

@@ -75,10 +75,14 @@ class Optimizer:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    if not parameter.data.flags.carray:
-                        parameter.data = parameter.data.copy()  # kernels change it in place
                     state = self.state.setdefault(parameter, {})
-                    self.update(parameter.data, parameter.grad.data, state, group)
+                    array = parameter.data
+                    plain = array if array.flags.carray else array.copy()  # changed in place
+                    self.update(plain, parameter.grad.data, state, group)
+                    if plain is not array and array.flags.writeable:
+                        array[...] = plain
+                    elif plain is not array:
+                        parameter.data = plain
                     parameter._version[0] += 1
         return loss
 
@@ -113,6 +117,9 @@ class Optimizer:
 
         Raises ``ValueError`` before anything is changed.
         """
+        missing = [key for key in ("state", "param_groups") if key not in state_dict]
+        if missing:
+            raise ValueError(f"{self._name()}: the state dict has no {' and no '.join(missing)}")
         saved, own = state_dict["param_groups"], self.param_groups
         if [len(group["params"]) for group in saved] != [len(group["params"]) for group in own]:
             raise ValueError(
@@ -122,6 +129,7 @@ class Optimizer:
             )
         state = {}
         for saved_group, group in zip(saved, own, strict=True):
+            self.check({**group, **saved_group})
             for number, parameter in zip(saved_group["params"], group["params"], strict=True):
                 values = state_dict["state"].get(number)
                 if values is not None:
@@ -135,6 +143,8 @@ class Optimizer:
     def _fit(self, name, value, parameter):
         array = np.array(value.data if isinstance(value, Tensor) else value)
         if name == "step":
+            if array.size != 1:
+                raise ValueError(f"{self._name()}: state 'step' has {array.size} values, not 1")
             return array.astype(np.int64).reshape(1)
         if array.shape != parameter.shape:
             raise ValueError(
