@@ -1,5 +1,7 @@
 """One training step of an MLP through the tape: what a user's loop does for each batch."""
 
+from itertools import pairwise
+
 import numpy as np
 
 import fastgrad as fg
@@ -10,7 +12,7 @@ def make_step(sizes=(784, 128, 10), batch=64, optimizer="sgd", batch_norm=False,
     fg.manual_seed(seed)
     rng = np.random.default_rng(seed)
     layers = []
-    for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(sizes)):
         layers.append(fg.nn.Linear(a, b))
         if i < len(sizes) - 2:
             layers += [fg.nn.BatchNorm1d(b)] if batch_norm else []

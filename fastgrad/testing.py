@@ -93,6 +93,6 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
             index = tuple(int(i) for i in np.argwhere(wrong)[0])
             raise AssertionError(
                 f"gradcheck: input {number}, element {index}: gradient {ours[index]:.8g}, "
-                f"central difference {numeric[index]:.8g} ({int(wrong.sum())} of {wrong.size} wrong)"
+                f"central difference {numeric[index]:.8g} ({int(wrong.sum())} of {wrong.size})"
             )
     return True

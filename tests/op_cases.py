@@ -109,7 +109,8 @@ def _log_softmax(x, dim):
 
 _SOFTMAX = (
     Sample(((5,),), {"dim": 0}), Sample(((3, 10),), {"dim": 1}), Sample(((3, 10),), {"dim": 0}),
-    Sample(((2, 3, 17),), {"dim": -1}), Sample(((2, 5, 3),), {"dim": 1}), Sample(((0, 3),), {"dim": 1}),
+    Sample(((2, 3, 17),), {"dim": -1}), Sample(((2, 5, 3),), {"dim": 1}),
+    Sample(((0, 3),), {"dim": 1}),
     Sample(((4, 1),), {"dim": 1}),
 )  # fmt: skip
 
@@ -156,12 +157,13 @@ _CLASS_WEIGHT = np.array([0.5, 2.0, 1.25])
 
 
 def _losses(**more):
-    return tuple(
-        Sample(((5, 3), labels), {"reduction": reduction, **weight, **more})
-        for labels in (_LABELS, _WITH_IGNORED)
-        for reduction in ("mean", "sum", "none")
-        for weight in ({}, {"weight": _CLASS_WEIGHT})
-    ) + (
+    return (
+        *(
+            Sample(((5, 3), labels), {"reduction": reduction, **weight, **more})
+            for labels in (_LABELS, _WITH_IGNORED)
+            for reduction in ("mean", "sum", "none")
+            for weight in ({}, {"weight": _CLASS_WEIGHT})
+        ),
         Sample(((3,), np.array(1)), more),
         Sample(((1, 1), np.array([0])), more),
         Sample(((2, 3, 4), np.array([[0, 1, 2, 2], [1, 1, 0, -100]], np.int32)), more),
@@ -219,7 +221,10 @@ CASES = (
     _unary("relu", lambda x: np.maximum(x, 0), draw=_away_from_zero),
     _unary("clone", lambda x: x),
     Case("cast", fg.cast, lambda x, dtype: x, (Sample(((3, 2),), {"dtype": np.float64}),)),
-    Case("sum", fg.sum, _reduce(np.sum), (*_DIMS, Sample(((0, 3),), {"dim": 0})), errors=_DIM_ERRORS),
+    Case(
+        "sum", fg.sum, _reduce(np.sum), (*_DIMS, Sample(((0, 3),), {"dim": 0})),
+        errors=_DIM_ERRORS,
+    ),
     Case("mean", fg.mean, _reduce(np.mean), _DIMS, errors=_DIM_ERRORS),
     Case(
         "amax", fg.amax, _reduce(np.max), _DIMS, draw=_distinct,
@@ -315,14 +320,15 @@ CASES = (
     ),
     Case(
         "batch_norm", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), _batch_norm,
-        (Sample(((5, 3), (3,), (3,))), Sample(((4, 2, 7), (2,), (2,))), Sample(((40, 33), (33,), (33,))),
-         Sample(((3, 2, 4, 5), (2,), (2,)))),
+        (Sample(((5, 3), (3,), (3,))), Sample(((4, 2, 7), (2,), (2,))),
+         Sample(((40, 33), (33,), (33,))), Sample(((3, 2, 4, 5), (2,), (2,)))),
         errors=(
             ((np.zeros((2, 3)), np.zeros(2), np.zeros(3)), {}, ValueError,
              r"batch_norm: weight has shape \(2,\), x \(2, 3\) wants \(3,\)"),
             ((np.zeros((1, 3)), np.zeros(3), np.zeros(3)), {}, ValueError,
              "training wants more than one value per channel"),
-            ((np.zeros(3), np.zeros(3), np.zeros(3)), {}, ValueError, r"expected floats \(N, C, \*\)"),
+            ((np.zeros(3), np.zeros(3), np.zeros(3)), {}, ValueError,
+             r"expected floats \(N, C, \*\)"),
         ),
         special=False, rtol=1e-4,
     ),

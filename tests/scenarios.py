@@ -122,7 +122,7 @@ def cold_from_many_threads():
 
     def call(_):
         barrier.wait()
-        return digest(kernels.sum(x, (1,)), kernels.neg(x), kernels.sum(x, (0,)))
+        return digest(kernels.sum(x, (1,)), kernels.neg(x))
 
     with ThreadPoolExecutor(8) as pool:
         results = set(pool.map(call, range(8)))
@@ -237,23 +237,62 @@ def fork_after_numba():
     return in_fork(_again)
 
 
+def _fork_during(function, busy):
+    """What launches give in a child that is forked while a thread is busy in ``function``."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    busy.wait()
+    x = np.ones(5003, np.float32)
+    child = in_fork(lambda: [float(kernels.sum(x)), float(kernels.exp(x - 1)[-1])], seconds=20)
+    thread.join()
+    return child
+
+
 def fork_while_compiling():
-    """A child forked while another thread compiles does not wait for that thread forever."""
+    """A child does not wait forever for what another thread of its parent was compiling."""
     from numba.core.compiler_lock import global_compiler_lock
 
-    compiling = threading.Event()
+    busy = threading.Event()
 
     def compile_something():
         with global_compiler_lock:
-            compiling.set()
-            time.sleep(0.5)
+            busy.set()
+            time.sleep(0.3)
 
-    thread = threading.Thread(target=compile_something)
-    thread.start()
-    compiling.wait()
-    child = in_fork(lambda: float(kernels.sum(np.ones(5, np.float32))), seconds=15)
-    thread.join()
-    return child
+    return _fork_during(compile_something, busy)
+
+
+def fork_while_making_a_ufunc():
+    """The same between two compilations that belong together."""
+    from fastgrad.kernels import _ufunc
+
+    busy, compile_callback = threading.Event(), _ufunc.compile_callback
+
+    def compile_slowly(*args):
+        busy.set()
+        time.sleep(0.1)
+        return compile_callback(*args)
+
+    _ufunc.compile_callback = compile_slowly
+    return _fork_during(lambda: kernels.neg(1.0), busy)
+
+
+def fork_while_starting_threads():
+    """The same for a thread that starts Numba's threads."""
+    import numba
+    from numba.np.ufunc import parallel
+
+    busy, get_num_threads = threading.Event(), numba.get_num_threads
+
+    def start_slowly():
+        with parallel._backend_init_thread_lock:
+            busy.set()
+            time.sleep(0.3)
+            return get_num_threads()
+
+    numba.get_num_threads = start_slowly
+    use_threads(2)
+    return _fork_during(policy.start, busy)
 
 
 def start_method():

@@ -35,7 +35,7 @@ def use(monkeypatch):
     """Makes a folder the cache; returns the folder in use below it, or None."""
 
     def use(folder):
-        monkeypatch.setenv("FASTGRAD_CACHE_DIR", str(folder))
+        monkeypatch.setenv("FASTGRAD_CACHE_DIR", "" if folder is None else str(folder))
         _cache.folder.cache_clear()
         return _cache.folder()
 
@@ -227,6 +227,22 @@ def test_default_places_are_tried_in_turn(tmp_path, monkeypatch):
     assert first == tmp_path / "file" / "fastgrad"
     assert second.parent == tmp_path / "temporary"
     assert _cache.folder.__wrapped__().parent == second
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize("chosen", ["~nobody-of-this-name/cache", None], ids=["no home", "no temp"])
+def test_there_may_be_no_place_at_all(chosen, use, counts, tmp_path, monkeypatch):
+    """No such user; a file system that is read-only everywhere."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(_cache.tempfile, "gettempdir", lambda: _raise(FileNotFoundError("none")))
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "file"))
+    assert use(chosen) is None
+    call_anew()
+    assert counts == {"compiled": 1}
 
 
 def test_a_relative_folder_stays_where_it_was(use, counts, tmp_path, monkeypatch):

@@ -104,8 +104,17 @@ def test_fork_after_somebody_elses_use_of_numbas_threads(layer, serial):
 
 
 @needs_fork
-def test_fork_while_another_thread_compiles():
-    assert run(scenarios.fork_while_compiling) == 5.0
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        scenarios.fork_while_compiling,
+        scenarios.fork_while_making_a_ufunc,
+        scenarios.fork_while_starting_threads,
+    ],
+    ids=lambda scenario: scenario.__name__.removeprefix("fork_while_"),
+)
+def test_fork_while_another_thread_is(scenario):
+    assert run(scenario) == [5003.0, 1.0]
 
 
 def test_spawned_workers(serial):

@@ -14,7 +14,7 @@ from ..backend import get_backend
 # The features that kernels, or the compiler on their behalf, make use of.
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "neon")
 _LAUNCHES = 1000
-_FORCED = 2**61  # ns of work: more than any threshold, less than "never"
+_FORCED = 2**40  # ns of work: above every layer's threshold, and no launch is late for it
 
 
 @dataclass
@@ -47,7 +47,7 @@ def gather():
     try:
         from ..kernels import _cache, _cpu, _threads, gather
     except Exception as error:  # Numba broken in whichever way: that is what doctor is asked
-        facts.numba_error = f"{type(error).__name__}: {error}"
+        facts.numba_error = _in_words(error)
         return facts
     facts.target = _cpu.target()[1]
     facts.features = tuple(name for name in _FEATURES if name in _cpu.features())
@@ -56,10 +56,14 @@ def gather():
     try:
         facts.launch_us = _launch_cost(_threads.policy, gather._gather_rows)
     except Exception as error:  # no threading layer can be loaded, for instance
-        facts.launch_error = f"{type(error).__name__}: {error}"
+        facts.launch_error = _in_words(error)
     facts.layer = _threads.policy.layer
     _look_at_cache(facts, _cache)
     return facts
+
+
+def _in_words(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _versions():

@@ -80,11 +80,8 @@ def hazards(facts):
     """The hazards in ``facts``, one line of text for each."""
     found = list(_from_variables(facts, _VARIABLES))
     if facts.numba_error:
-        found.append(
-            f"no Numba: {facts.backend} is several times slower; pip install numba, on a Python "
-            "that it supports"
-        )
-        return found
+        text = "no Numba: NumPy is several times slower; pip install numba, on a Python it supports"
+        return found or [text]
     if facts.layer == "omp":
         found += _from_variables(facts, _OPENMP_VARIABLES)
         found += _from_thread_limit(facts)
@@ -106,7 +103,10 @@ def _from_backend(facts):
 def _from_thread_limit(facts):
     value = facts.environment.get("OMP_THREAD_LIMIT", "").strip()
     if value.isdecimal() and int(value) < facts.threads:
-        yield f"OMP_THREAD_LIMIT={value}: OpenMP starts no more threads; unset it"
+        yield (
+            f"OMP_THREAD_LIMIT={value}: OpenMP starts no more, though fastgrad counts on "
+            f"{facts.threads} threads; unset it"
+        )
 
 
 def _from_threads(facts):

@@ -18,8 +18,10 @@ No ``fastmath``: a body that wants a reordered sum or a fused multiply-add write
 ``_simd``, so that neither the compiler nor the number of threads decides about bits.
 """
 
+import contextlib
 import inspect
 import os
+import signal
 import threading
 import time
 
@@ -57,7 +59,8 @@ def compile_function(function, name, cached=True, **flags):
 
     def compile_for_plain(*args, **kwargs):
         if all(_is_plain(arg) for arg in args):
-            return compile_for(*args, **kwargs)
+            with _uninterrupted():
+                return compile_for(*args, **kwargs)
         return call_with_copies
 
     def call_with_copies(*args):
@@ -73,6 +76,24 @@ def compile_function(function, name, cached=True, **flags):
     return dispatcher
 
 
+@contextlib.contextmanager
+def _uninterrupted():
+    """Hold Ctrl-C back: inside the compiler it could leave something half done for good."""
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if in_main else None
+    if handler is None:  # elsewhere Python delivers no signals, or somebody else handles them
+        yield
+        return
+    held = []
+    signal.signal(signal.SIGINT, lambda *event: held.append(event))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held and callable(handler):
+        handler(*held[0])
+
+
 def _is_plain(x):
     return not isinstance(x, np.ndarray) or x.flags.carray
 
@@ -82,7 +103,8 @@ def compile_callback(function, sig, name):
     parts = (sig.args, sig.return_type)
     callback = CFunc(function, parts, locals={}, options={**FLAGS, "nopython": True})
     callback._cache = KernelCache(name)
-    callback.compile()
+    with _uninterrupted():
+        callback.compile()
     return callback
 
 

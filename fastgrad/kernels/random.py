@@ -72,7 +72,7 @@ def _dropout(start, stop, x, threshold, scale, ticket, out):
 
 
 def dropout(x, p, ticket):
-    """``x / (1 - p)`` with probability ``1 - p``, else 0. Its own backward, given the same ticket."""
+    """``x / (1 - p)`` with probability ``1 - p``, else 0. With one ticket, its own backward."""
     out = np.empty(x.shape, x.dtype)
     threshold = np.uint64(round(p * 2.0**32))
     scale = 1.0 / (1.0 - p) if p < 1.0 else 0.0

@@ -1,5 +1,7 @@
 """Rules of element-wise operations. Operands broadcast; the tape sums their gradients back."""
 
+from functools import reduce
+
 import numpy as np
 
 from ..backend import K
@@ -50,10 +52,10 @@ def _result_type(*operands):
             groups["number"].append(np.dtype(default))
     result = None
     for dtypes in groups.values():
-        for dtype in dtypes:
-            group = dtype if dtype is dtypes[0] else _promote(group, dtype)
-        if dtypes and (result is None or _category(group) > _category(result)):
-            result = group
+        if dtypes:
+            group = reduce(_promote, dtypes)
+            if result is None or _category(group) > _category(result):
+                result = group
     return result
 
 
