@@ -296,7 +296,7 @@ class _Totals:
 
     @property
     def mean_loss(self):
-        return self._loss / self.samples
+        return self._loss / self.samples if self.samples else math.nan
 
     @property
     def accuracy(self):

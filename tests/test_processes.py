@@ -4,7 +4,7 @@ Every scenario runs in a process of its own (see ``scenarios``) with thresholds 
 launch asks for threads, and its bits are compared with those of a serial process.
 """
 
-import ctypes.util
+import importlib
 import os
 import pickle
 
@@ -16,9 +16,18 @@ from fastgrad import kernels
 from fastgrad.kernels.gather import _gather_rows
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-needs_tbb = pytest.mark.skipif(
-    ctypes.util.find_library("tbb") is None, reason="the TBB library is not installed"
-)
+
+
+def _why_not_tbb():
+    """What keeps Numba from its tbb layer, or nothing."""
+    try:
+        importlib.import_module("numba.np.ufunc.tbbpool")
+    except ImportError as error:
+        return str(error)
+    return ""
+
+
+needs_tbb = pytest.mark.skipif(bool(_why_not_tbb()), reason=_why_not_tbb() or "TBB is installed")
 layers = pytest.mark.parametrize(
     "layer", ["omp", "workqueue", pytest.param("tbb", marks=needs_tbb)]
 )

@@ -4,8 +4,8 @@ Compiled code reads the answer from ``STATE``, a few int64 cells; Python reads `
 """
 
 import math
+import multiprocessing
 import os
-import threading
 from pathlib import Path
 
 import numba
@@ -39,7 +39,6 @@ class Policy:
     def __init__(self):
         self.layer = None  # Numba's threading layer, once started
         self.forked = False
-        self._starting = threading.Lock()
         self.limits = thread_limits()
         self.set_threads(min(self.limits.values()))
 
@@ -59,20 +58,27 @@ class Policy:
     def start(self):
         """Start Numba's threads, and take the threshold of the layer that it chose."""
         if self.layer is None:
-            with self._starting:
+            with global_compiler_lock:
                 if self.layer is None:
-                    numba.get_num_threads()
-                    layer = numba.threading_layer()
+                    layer = _start_numba_threads()
                     self._publish(layer)
                     self.layer = layer  # last: who sees it sees the rules that go with it
 
     def after_fork(self):
         """In a forked child, threads that the parent had started do not exist: stay serial."""
         STATE[BUSY] = STATE[RESUME] = 0
-        self._starting = threading.Lock()
         if self.layer is not None or numba.np.ufunc.parallel._is_initialized:
             self.forked = True
             self.set_threads(1)
+
+
+def _start_numba_threads():
+    """Start Numba's threads; returns the name of its threading layer."""
+    method = multiprocessing.get_start_method(allow_none=True)
+    numba.get_num_threads()
+    if method is None:  # Numba asked for it, which fixes it; leave the choice to the user
+        multiprocessing.set_start_method(None, force=True)
+    return numba.threading_layer()
 
 
 def thread_limits():
@@ -129,7 +135,8 @@ def _read_quota(group):
 
 policy = Policy()
 if hasattr(os, "register_at_fork"):
-    # A fork waits for a compilation in another thread: the child would inherit its lock, held.
+    # A fork waits for another thread that compiles, or starts threads: its child would inherit
+    # the lock, held for ever.
     os.register_at_fork(
         before=global_compiler_lock.acquire,
         after_in_parent=global_compiler_lock.release,

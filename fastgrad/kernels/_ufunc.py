@@ -16,13 +16,13 @@ once decides between one thread and several for all of them.
 """
 
 import ctypes
-from functools import cached_property
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, register_jitable
 
 from . import _simd
@@ -297,6 +297,7 @@ class Elementwise:
         self.cost = cost
         self.name = formula.__name__
         self.inputs = formula.__code__.co_argcount
+        self._ufunc = None
 
     def _compile(self, dtype):
         scope = {
@@ -309,9 +310,16 @@ class Elementwise:
         exec(compile(_loop_source(self.inputs), f"<loop of {self.name}>", "exec"), scope)
         return compile_callback(scope["loop"], LOOP_SIGNATURE, f"ufunc.{self.name}-{dtype.name}")
 
-    @cached_property
+    @property
     def ufunc(self):
         """The ufunc; the first use compiles its loops, or loads them from the cache."""
+        if self._ufunc is None:
+            with global_compiler_lock:  # also what a fork waits for
+                if self._ufunc is None:
+                    self._ufunc = self._build()
+        return self._ufunc
+
+    def _build(self):
         global _entry
         if _entry is None:
             _entry = _make_entry()
