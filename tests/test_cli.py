@@ -1,19 +1,19 @@
 """The command line: train, help, and what goes wrong."""
 
 import functools
+import itertools
 import os
 import re
 import subprocess
 import sys
-from statistics import median
 
 import numpy as np
 import pytest
 
 import fastgrad as fg
 from fastgrad import training
-from fastgrad.cli import main, train
-from fastgrad.cli._compare import Comparison, compare
+from fastgrad.cli import _compare, main, train
+from fastgrad.cli._compare import Comparison, Slice, compare
 from fastgrad.cli._job import Job, endless
 from fastgrad.serialization import load
 
@@ -86,17 +86,17 @@ def test_the_defaults_learn_the_digits(capsys):
 
 
 def test_training_is_compared_with_numpy(capsys, monkeypatch):
-    monkeypatch.setattr(train, "compare", functools.partial(compare, rounds=2, seconds=0.002))
+    monkeypatch.setattr(train, "compare", functools.partial(compare, wanted=2, patience=0.3))
     assert main([*QUICK, "--quiet"]) == 0
     out = capsys.readouterr().out
     assert [line.split()[0] for line in out.splitlines()][:3] == ["test", "speed", "comparison"]
     ratio, fast, slow = re.search(
-        r"([\d.]+) times as fast as the NumPy reference backend: ([\d,]+) and ([\d,]+) samples/s",
+        r"([\d.]+) times as fast as the NumPy reference backend\n +([\d,]+) and ([\d,]+) samples/s",
         out,
     ).groups()
     fast, slow = (float(text.replace(",", "")) for text in (fast, slow))
     assert float(ratio) == pytest.approx(fast / slow, abs=0.006)
-    assert "by turns in 2 slices of" in out
+    assert "the same training on both by turns, after a warm-up, in slices of" in out
 
 
 def test_on_numpy_there_is_nothing_to_compare(capsys):
@@ -178,19 +178,43 @@ def test_warming_up_leaves_no_trace():
     assert trained(True) == trained(False)
 
 
-def test_comparison():
-    measured = Comparison({"a": [10.0, 31.0, 20.0], "b": [5.0, 10.0, 8.0]}, batches=3)
-    assert measured.slices == 3
-    assert measured.speed("a") == 31
-    assert measured.ratio("a", "b") == 3.1
-    assert measured.ratio("a", "b", median) == 2.5
-    assert not measured.steady
-    assert Comparison({"a": [10.0, 11.0, 5.0]}, batches=3).steady
+def slices(*rates, disturbed=()):
+    return [Slice(rate, calm=False) for rate in disturbed] + [Slice(rate, True) for rate in rates]
+
+
+def test_disturbed_slices_do_not_count():
+    measured = Comparison({"a": slices(30, 20, 25), "b": slices(9, 10, 11, disturbed=[99])}, 7)
+    assert measured.fair
+    assert (measured.speed("a"), measured.speed("b")) == (25, 10)
+    assert measured.ratio("a", "b") == 2.5
+    assert (measured.calm("a"), measured.calm("b")) == (3, 3)
+
+
+def test_the_fastest_slices_count_where_too_few_are_undisturbed():
+    measured = Comparison({"a": slices(30, 20, 25), "b": slices(9, disturbed=[1, 15])}, 7)
+    assert not measured.fair
+    assert measured.ratio("a", "b") == 2.0
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_slices_are_taken_until_enough_are_undisturbed(monkeypatch, busy):
+    switches = itertools.count(step=1000 if busy else 0)
+    monkeypatch.setattr(_compare, "_switches", lambda: next(switches))
     before = fg.get_backend()
-    measured = compare(job(), ("numpy",), rounds=3, seconds=0.001)
-    assert len(measured.rates["numpy"]) == 3
+    measured = compare(job(), ("numpy",), wanted=3, patience=0.1, seconds=0.001)
+    assert measured.fair is not busy
+    assert busy or len(measured.slices["numpy"]) == 3
     assert measured.batches >= 1
     assert fg.get_backend() == before
+
+
+def test_an_unfair_comparison_is_called_so(capsys, monkeypatch):
+    measured = Comparison({"numba": slices(30.0), "numpy": slices(disturbed=[15.0])}, 7)
+    monkeypatch.setattr(train, "compare", lambda job: measured)
+    assert main([*QUICK, "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "unfair, because other processes keep the cores busy: 2.00 times as fast" in out
+    assert "the fastest of 1 slices each; measure again on an idle machine" in out
 
 
 def test_endless_batches_go_through_epoch_after_epoch():

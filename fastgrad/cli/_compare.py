@@ -1,11 +1,14 @@
 """How fast the same training is on two backends, measured fairly.
 
 Two backends that share a machine's cores disturb each other: when one has finished, its threads
-still look for work for some milliseconds. Other processes disturb both. So each backend trains in
-many short slices of the same number of batches, in turn with the other; a slice begins with a rest
-and a few batches that are not timed. What counts is each backend's fastest slice, as in ``timeit``:
-on an idle machine it is within some 5 % of the median. On a busy one medians compare the two
-schedulings, not the two backends: NumPy's BLAS then waits a tenfold for its own threads.
+still look for work for some milliseconds. So each trains in short slices of the same number of
+batches, in turn with the other, and a slice begins with a rest and a few batches that are not
+timed.
+
+Other processes disturb both, but not alike: where they take a core away, a BLAS library may wait
+for its own threads fifty times as long as it computes. The operating system counts how often that
+happens. Slices in which it did are left out, more are taken instead, and what counts is the median
+of the others.
 """
 
 import itertools
@@ -17,37 +20,55 @@ from ..backend import get_backend, set_backend
 from ..training import fit
 from ._job import endless
 
-_ROUNDS = 15
-_SLICE = 0.06  # seconds that a slice takes on the slower backend
+try:
+    import resource
+except ImportError:  # Windows does not count
+    resource = None
+
+_SLICE = 0.04  # seconds that a slice takes on the slower backend
 _REST = 0.03  # seconds; OpenBLAS's threads look for work for up to 2²⁶ cycles
 _SETTLE = 5  # batches
-_UNSTEADY = 1.3  # the fastest slice and the median, as a ratio: up to 1.1 on an idle machine
+_WANTED = 9  # undisturbed slices of each backend,
+_PATIENCE = 8.0  # seconds to wait for them,
+_ENOUGH = 3  # and how many will do then
+# Switches to another process per second of a slice: up to 100 where cores are free, 250 and more
+# where they are not (the scheduler's slice is 4 ms).
+_CALM = 100
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Samples per second, and whether no other process disturbed."""
+
+    rate: float
+    calm: bool
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Samples per second of every slice on each backend, and the batches in a slice."""
+    """The slices of each backend, in order, and the number of batches in each."""
 
-    rates: dict
+    slices: dict
     batches: int
 
+    def calm(self, backend):
+        """How many slices were undisturbed."""
+        return sum(piece.calm for piece in self.slices[backend])
+
     @property
-    def slices(self):
-        """How often each backend had its turn."""
-        return len(next(iter(self.rates.values())))
+    def fair(self):
+        """Whether each backend had undisturbed slices enough."""
+        return all(self.calm(backend) >= _ENOUGH for backend in self.slices)
 
-    def speed(self, backend, statistic=max):
-        """Samples per second, by default in the fastest slice."""
-        return statistic(self.rates[backend])
+    def speed(self, backend):
+        """Samples per second: the median of the undisturbed slices; if unfair, the fastest."""
+        if self.fair:
+            return median(piece.rate for piece in self.slices[backend] if piece.calm)
+        return max(piece.rate for piece in self.slices[backend])
 
-    def ratio(self, fast, slow, statistic=max):
+    def ratio(self, fast, slow):
         """How many times as fast ``fast`` was."""
-        return self.speed(fast, statistic) / self.speed(slow, statistic)
-
-    @property
-    def steady(self):
-        """Whether each backend was about as fast in one slice as in another."""
-        return all(max(rates) < _UNSTEADY * median(rates) for rates in self.rates.values())
+        return self.speed(fast) / self.speed(slow)
 
 
 class _Run:
@@ -61,31 +82,48 @@ class _Run:
         self._batches = endless(loader)
 
     def slice(self, batches):
-        """Train on so many batches; returns samples per second."""
+        """Train on so many batches, after a rest; returns a ``Slice``."""
         set_backend(self._backend)
         time.sleep(_REST)
         self._fit(_SETTLE)
-        return self._fit(batches)["samples_per_second"]
+        before = _switches()
+        entry = self._fit(batches)
+        allowed = max(2, _CALM * entry["seconds"])
+        return Slice(entry["samples_per_second"], _switches() - before <= allowed)
 
     def _fit(self, batches):
         taken = itertools.islice(self._batches, batches)
         return fit(*self._parts, taken, progress=False, check_finite=False)[-1]
 
 
-def compare(job, backends=("numba", "numpy"), rounds=_ROUNDS, seconds=_SLICE):
+def _switches():
+    """How often a thread of this process had to make room for another so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
+
+
+def compare(
+    job, backends=("numba", "numpy"), *, wanted=_WANTED, patience=_PATIENCE, seconds=_SLICE
+):
     """Train ``job`` anew on each backend, slice by slice, and return the ``Comparison``.
+
+    wanted     undisturbed slices of each backend
+    patience   seconds after which it ends without them
+    seconds    length of a slice on the slower backend
 
     The backend in use is the same afterwards.
     """
     before = get_backend()
     try:
         runs = {backend: _Run(job, backend) for backend in backends}
-        slowest = min(max(run.slice(_SETTLE) for _ in range(3)) for run in runs.values())
+        slowest = min(max(run.slice(_SETTLE).rate for _ in range(3)) for run in runs.values())
         batches = max(_SETTLE, round(seconds * slowest / job.batch_size))
-        rates = {backend: [] for backend in backends}
-        for number in range(rounds):
-            for backend in backends if number % 2 == 0 else reversed(backends):
-                rates[backend].append(runs[backend].slice(batches))
-        return Comparison(rates, batches)
+        comparison = Comparison({backend: [] for backend in backends}, batches)
+        end = time.perf_counter() + patience
+        for turn in itertools.count():
+            for backend in backends if turn % 2 == 0 else reversed(backends):
+                comparison.slices[backend].append(runs[backend].slice(batches))
+            found = min(comparison.calm(backend) for backend in backends)
+            if found >= wanted or time.perf_counter() > end:
+                return comparison
     finally:
         set_backend(before)

@@ -282,14 +282,14 @@ def _compare(job):
         _print("comparison", "none: this was the NumPy reference")
         return
     comparison = compare(job)
-    fast, slow = comparison.speed("numba"), comparison.speed("numpy")
-    text = (
-        f"{comparison.ratio('numba', 'numpy'):.2f} times as fast as the NumPy reference backend: "
-        f"{fast:,.0f} and {slow:,.0f} samples/s\n"
-        f"(the same training on both, after a warm-up, by turns in {comparison.slices} slices of "
-        f"{comparison.batches} batches;\nthe fastest slice of each; "
-        f"by medians {comparison.ratio('numba', 'numpy', median):.2f} times)"
-    )
-    if not comparison.steady:
-        text += "\nOther processes disturbed this: measure again on an idle machine."
-    _print("comparison", text)
+    ratio = f"{comparison.ratio('numba', 'numpy'):.2f} times as fast as the NumPy reference backend"
+    fast, slow = (f"{comparison.speed(backend):,.0f}" for backend in ("numba", "numpy"))
+    slices, batches = len(comparison.slices["numpy"]), comparison.batches
+    how = f"(the same training on both by turns, after a warm-up, in slices of {batches} batches;\n"
+    if comparison.fair:
+        calm = comparison.calm("numba"), comparison.calm("numpy")
+        how += "medians of {} and {} slices that no other process disturbed)".format(*calm)
+    else:
+        ratio = f"unfair, because other processes keep the cores busy: {ratio}"
+        how += f"the fastest of {slices} slices each; measure again on an idle machine)"
+    _print("comparison", f"{ratio}\n{fast} and {slow} samples/s {how}")

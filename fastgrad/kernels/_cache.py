@@ -39,7 +39,8 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 def _candidates():
     """Folders that may hold the cache, best first."""
     if chosen := os.environ.get("FASTGRAD_CACHE_DIR"):
-        yield Path(chosen).expanduser().absolute()
+        with contextlib.suppress(RuntimeError):  # "~name" of nobody
+            yield Path(chosen).expanduser().absolute()
         return
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
@@ -51,7 +52,8 @@ def _candidates():
         with contextlib.suppress(RuntimeError):  # no home folder
             yield Path(base).expanduser() / "fastgrad"
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    yield Path(tempfile.gettempdir()) / f"fastgrad-{user}"
+    with contextlib.suppress(OSError):  # nothing is writable
+        yield Path(tempfile.gettempdir()) / f"fastgrad-{user}"
 
 
 def _usable(folder):

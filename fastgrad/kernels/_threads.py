@@ -4,7 +4,6 @@ Compiled code reads the answer from ``STATE``, a few int64 cells; Python reads `
 """
 
 import math
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -74,6 +73,8 @@ class Policy:
 
 def _start_numba_threads():
     """Start Numba's threads; returns the name of its threading layer."""
+    import multiprocessing  # Numba is about to import it anyway
+
     method = multiprocessing.get_start_method(allow_none=True)
     numba.get_num_threads()
     if method is None:  # Numba asked for it, which fixes it; leave the choice to the user
