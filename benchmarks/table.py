@@ -8,8 +8,7 @@ The two sides are measured alternately in one run; losses stay in the table.
 import sys
 
 from measure import PAIRS, calls, pair_name, rates, side_by_side
-from test_training import _STEPS
-from training_step import make_step
+from training_step import STEPS, make_step
 
 import fastgrad as fg
 
@@ -45,7 +44,7 @@ def main(wanted):
             # BLAS and our threads disturb each other while they spin
             times = side_by_side(calls(row, size), pause=0.05 if row.flops else 0.0)
             _line(name, times, rates(row, size, times["fastgrad"]))
-    for name, options in _STEPS.items():
+    for name, options in STEPS.items():
         if all(part in f"step {name}" for part in wanted):
             times = side_by_side(_step_functions(options), seconds=1.0, pause=0.05)
             _line(f"step {name}", times, {})

@@ -6,6 +6,15 @@ import numpy as np
 
 import fastgrad as fg
 
+STEPS = {
+    "784-128-10 batch 64 sgd": {},
+    "784-128-10 batch 256 sgd": {"batch": 256},
+    "784-256-128-10 batch 64 adam batch norm": {
+        "sizes": (784, 256, 128, 10), "optimizer": "adam", "batch_norm": True,
+    },
+    "64-32-10 batch 32 adam": {"sizes": (64, 32, 10), "batch": 32, "optimizer": "adam"},
+}  # fmt: skip
+
 
 def make_step(sizes=(784, 128, 10), batch=64, optimizer="sgd", batch_norm=False, seed=0):
     """A function that trains on the next of several batches, and returns the loss."""

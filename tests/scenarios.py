@@ -295,6 +295,28 @@ def fork_while_starting_threads():
     return _fork_during(policy.start, busy)
 
 
+def fork_while_main_waits_to_compile():
+    """Whether Ctrl-C still reaches a child that a thread forks while the main one compiles."""
+    from numba.core.compiler_lock import global_compiler_lock
+
+    busy, results = threading.Event(), []
+
+    def fork_it():
+        with global_compiler_lock:
+            busy.set()
+            time.sleep(0.3)  # meanwhile the main thread gets as far as this lock
+            results.append(
+                in_fork(lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+            )
+
+    thread = threading.Thread(target=fork_it)
+    thread.start()
+    busy.wait()
+    kernels.sum(np.ones(5, np.float32))
+    thread.join()
+    return results[0]
+
+
 def start_method():
     """Whether a process that has used threads may still choose how others are started."""
     use_threads(2)

@@ -245,9 +245,18 @@ def test_there_may_be_no_place_at_all(chosen, use, counts, tmp_path, monkeypatch
     assert counts == {"compiled": 1}
 
 
-def test_a_relative_folder_stays_where_it_was(use, counts, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "FASTGRAD_CACHE_DIR",
+        "XDG_CACHE_HOME",
+    ],
+)
+def test_a_relative_folder_stays_where_it_was(variable, use, counts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = use("cache")
+    monkeypatch.setattr(_cache.sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    folder = use("cache" if variable == "FASTGRAD_CACHE_DIR" else None)
     assert folder.is_absolute()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

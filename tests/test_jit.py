@@ -223,6 +223,33 @@ def test_ctrl_c_waits_for_the_compiler(monkeypatch):
     assert len(finished) == 1
 
 
+def test_ctrl_c_is_not_lost_where_the_compilation_fails(monkeypatch):
+    def load(*args):
+        signal.raise_signal(signal.SIGINT)
+        raise LookupError
+
+    monkeypatch.setattr(_cache.KernelCache, "load_overload", load)
+    run = compile_function(lambda x: x + 1, "test_jit.failing")
+    with pytest.raises(KeyboardInterrupt):
+        run(1)
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN], ids=str)
+def test_signals_that_end_the_process_or_nothing_stay_as_they_are(handler, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        _cache.KernelCache, "load_overload", lambda *args: seen.append(signal.getsignal(2))
+    )
+    monkeypatch.setattr(_cache.KernelCache, "save_overload", lambda *args: None)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        assert compile_function(lambda x: x + 1, "test_jit.default")(1) == 2
+        assert signal.getsignal(signal.SIGINT) == handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [handler]
+
+
 # ------------------------------------------------------------------ scratch
 
 

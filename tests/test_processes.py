@@ -126,6 +126,11 @@ def test_fork_while_another_thread_is(scenario):
     assert run(scenario) == [5003.0, 1.0]
 
 
+@needs_fork
+def test_ctrl_c_reaches_a_child_forked_during_a_compilation():
+    assert run(scenarios.fork_while_main_waits_to_compile) is True
+
+
 def test_spawned_workers(serial):
     result = run(scenarios.spawned)
     assert result["worker"] == result["here"] == serial["train"]

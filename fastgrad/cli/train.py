@@ -282,14 +282,17 @@ def _compare(job):
         _print("comparison", "none: this was the NumPy reference")
         return
     comparison = compare(job)
-    ratio = f"{comparison.ratio('numba', 'numpy'):.2f} times as fast as the NumPy reference backend"
     fast, slow = (f"{comparison.speed(backend):,.0f}" for backend in ("numba", "numpy"))
-    slices, batches = len(comparison.slices["numpy"]), comparison.batches
-    how = f"(the same training on both by turns, after a warm-up, in slices of {batches} batches;\n"
     if comparison.fair:
         calm = comparison.calm("numba"), comparison.calm("numpy")
-        how += "medians of {} and {} slices that no other process disturbed)".format(*calm)
+        kind = "medians of the {} and {} slices that no other process disturbed".format(*calm)
     else:
-        ratio = f"unfair, because other processes keep the cores busy: {ratio}"
-        how += f"the fastest of {slices} slices each; measure again on an idle machine)"
-    _print("comparison", f"{ratio}\n{fast} and {slow} samples/s {how}")
+        kind = f"the fastest of {len(comparison.slices['numpy'])} slices each.\nUNFAIR: "
+        kind += "other processes kept the cores busy; measure again on an idle machine"
+    _print(
+        "comparison",
+        f"{comparison.ratio('numba', 'numpy'):.2f} times as fast as the NumPy reference backend: "
+        f"{fast} and {slow} samples/s\n"
+        "(the same training on both, by turns, after a warm-up, in slices of "
+        f"{comparison.batches} batches;\n{kind})",
+    )

@@ -50,7 +50,7 @@ def _candidates():
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     if base:
         with contextlib.suppress(RuntimeError):  # no home folder
-            yield Path(base).expanduser() / "fastgrad"
+            yield Path(base).expanduser().absolute() / "fastgrad"
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     with contextlib.suppress(OSError):  # nothing is writable
         yield Path(tempfile.gettempdir()) / f"fastgrad-{user}"

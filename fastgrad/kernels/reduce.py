@@ -35,8 +35,8 @@ _GROUP = 16  # additions in a chain before it is added to a total: short chains 
 def _plan(shape, axes, keepdim):
     """How to reduce ``axes`` (None, an int or ints) of an array of ``shape``.
 
-    Returns (order of axes to copy into first, or None; outer, n, inner; the result's shape).
-    Reduced axes that are not neighbours are moved to the end.
+    Returns (passes, count, shape of the result). Each pass merges neighbouring axes and is
+    (outer, n, inner); the last axes come first. ``count`` elements go into each result.
     """
     ndim = len(shape)
     if axes is None:
@@ -44,15 +44,22 @@ def _plan(shape, axes, keepdim):
     elif isinstance(axes, int):
         axes = (axes,)
     axes = sorted(axis % ndim for axis in axes) if ndim else []
-    others = [axis for axis in range(ndim) if axis not in axes]
-    kept = tuple(shape[axis] for axis in others)
-    n = math.prod(shape[axis] for axis in axes)
-    result = tuple(1 if k in axes else size for k, size in enumerate(shape)) if keepdim else kept
-    if not axes:
-        return None, math.prod(shape), 1, 1, result
-    if axes[-1] - axes[0] + 1 != len(axes):
-        return (*others, *axes), math.prod(kept), n, 1, result
-    return None, math.prod(shape[: axes[0]]), n, math.prod(shape[axes[-1] + 1 :]), result
+    result = tuple(
+        1 if axis in axes else size
+        for axis, size in enumerate(shape)
+        if keepdim or axis not in axes
+    )
+    count = math.prod(shape[axis] for axis in axes)
+    sizes, passes = list(shape), []
+    while axes:
+        stop = axes[-1] + 1
+        start = stop
+        while axes and axes[-1] == start - 1:
+            start = axes.pop()
+        n = math.prod(sizes[start:stop])
+        passes.append((math.prod(sizes[:start]), n, math.prod(sizes[stop:])))
+        sizes[start:stop] = []
+    return passes or [(math.prod(shape), 1, 1)], count, result
 
 
 def _reduction(name, start_value, combine, fold):
@@ -134,15 +141,18 @@ def _reduction(name, start_value, combine, fold):
     run_along, run_across = kernel(along), kernel(across)
 
     def reduce(x, axes, keepdim, average):
-        order, outer, n, inner, shape = _plan(x.shape, axes, keepdim)
-        if order is not None:
-            x = copy(x.transpose(order))
+        passes, count, shape = _plan(x.shape, axes, keepdim)
         out = np.empty(shape, x.dtype)
-        divisor = float(n) if average else 1.0
-        if n == 0:
+        divisor = float(count) if average else 1.0
+        if count == 0:
             out.fill(start_value if not average else math.nan)
-        else:
-            fold_blocks(x.ravel(), out.ravel(), outer, n, inner, divisor)
+            return out
+        x = x.ravel()
+        for outer, n, inner in passes[:-1]:
+            partial = np.empty(outer * inner, x.dtype)
+            fold_blocks(x, partial, outer, n, inner, 1.0)
+            x = partial
+        fold_blocks(x, out.ravel(), *passes[-1], divisor)
         return out
 
     def fold_blocks(x, out, outer, n, inner, divisor):
