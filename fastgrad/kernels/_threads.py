@@ -25,9 +25,9 @@ STALL = 1_000_000  # ns beyond ten times the serial work
 STALL_REST = 10  # serial time after a stall, in stalls
 LONGEST_REST = 1_000_000_000  # ns
 
-# Serial work, in nanoseconds, from which a second thread pays, by Numba's threading layer.
-# Measured by benchmarks/thresholds.py: a launch costs 1.6 µs on omp, 5 µs on tbb and 80-130 µs
-# on workqueue; below about five times that, two threads are no faster than one.
+# Serial work, in nanoseconds, from which a second thread pays, by Numba's threading layer. On two
+# cores a launch costs 1.6 µs on omp and 80-130 µs on workqueue, and two threads are faster than
+# one from about five times that; tbb's figure is an estimate in between.
 THRESHOLDS = {"omp": 8_000, "tbb": 25_000, "workqueue": 400_000}
 _NEVER = 2**50  # far from overflow when scaled
 
