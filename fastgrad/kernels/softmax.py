@@ -66,16 +66,17 @@ def _row_exp_sum(x, at, n, shift):
 
 
 @register_jitable
-def _row_dot(x, y, at, n):
-    """Σ x · y over a row; of x alone where x and y are the same array."""
+def _row_dot(x, x_at, y, y_at, n):
+    """Σ x · y over n elements of each, from ``x_at`` and ``y_at`` on."""
     lane = lanes(x)
     whole = n // lane * lane
     total = zeros(x)
-    for i in range(at, at + whole, lane):
-        total += load(x, i) * load(y, i)
+    for i in range(0, whole, lane):
+        total += load(x, x_at + i) * load(y, y_at + i)
     if whole < n:
         rest = n - whole
-        total += load_part(x, at + whole, rest, 0.0) * load_part(y, at + whole, rest, 0.0)
+        part = load_part(x, x_at + whole, rest, 0.0)
+        total += part * load_part(y, y_at + whole, rest, 0.0)
     return lane_sum(total)
 
 
@@ -124,7 +125,7 @@ def _softmax_backward(start, stop, grad, out, grad_x, n):
     whole = n // lane * lane
     for row in range(start, stop):
         at = row * n
-        dot = splat(out, _row_dot(grad, out, at, n))
+        dot = splat(out, _row_dot(grad, at, out, at, n))
         for i in range(at, at + whole, lane):
             store(grad_x, i, load(out, i) * (load(grad, i) - dot))
         if whole < n:
@@ -240,23 +241,10 @@ def _cross_entropy_rows(
         own = float(weight[label]) if weighted else 1.0
         value = (1.0 - smoothing) * own * float(norm - x[at + label])
         if smoothing > 0.0:
-            seen = _weighted_row_sum(x, weight, at, n) if weighted else _row_sum(x, at, n)
+            seen = _row_dot(x, at, weight, 0, n) if weighted else _row_sum(x, at, n)
             value += flat_share * (total_weight * float(norm) - float(seen))
         loss[row] = value
         mass[row] = own
-
-
-@register_jitable
-def _weighted_row_sum(x, weight, at, n):
-    lane = lanes(x)
-    whole = n // lane * lane
-    total = zeros(x)
-    for i in range(0, whole, lane):
-        total += load(x, at + i) * load(weight, i)
-    if whole < n:
-        rest = n - whole
-        total += load_part(x, at + whole, rest, 0.0) * load_part(weight, whole, rest, 0.0)
-    return lane_sum(total)
 
 
 @kernel
