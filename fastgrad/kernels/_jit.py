@@ -30,6 +30,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 from ._cache import KernelCache
@@ -76,40 +77,24 @@ def compile_function(function, name, cached=True, **flags):
     return dispatcher
 
 
-_own_handler = None  # what Ctrl-C does, while it is held back
-
-
 @contextlib.contextmanager
 def _uninterrupted():
     """Hold Ctrl-C back: inside the compiler it could leave something half done for good."""
-    global _own_handler
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if in_main else None
-    if not callable(handler) or _own_handler is not None:  # no exception can come, or is held
-        yield
-        return
-    held = []
-    _own_handler = handler
-    signal.signal(signal.SIGINT, lambda *event: held.append(event))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        _own_handler = None
-        if held:
-            handler(*held[0])
-
-
-def _give_back_handler():
-    """In a child that another thread forked meanwhile, nobody else would."""
-    global _own_handler
-    if _own_handler is not None:
-        signal.signal(signal.SIGINT, _own_handler)
-        _own_handler = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_give_back_handler)
+    # The lock first: a fork waits for it, so that no child inherits our handler.
+    with global_compiler_lock:
+        in_main = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGINT) if in_main else None
+        if not callable(handler):  # no exception can come
+            yield
+            return
+        held = []
+        signal.signal(signal.SIGINT, lambda *event: held.append(event))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            if held:
+                handler(*held[0])
 
 
 def _is_plain(x):
