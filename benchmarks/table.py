@@ -12,6 +12,8 @@ from training_step import STEPS, make_step
 
 import fastgrad as fg
 
+_BLAS_SPINS = 0.15  # seconds that OpenBLAS's threads take a core after a product
+
 
 def _step_functions(options):
     functions = {}
@@ -41,12 +43,11 @@ def main(wanted):
     for row, size in PAIRS:
         name = pair_name(row, size)
         if all(part in name for part in wanted):
-            # BLAS and our threads disturb each other while they spin
-            times = side_by_side(calls(row, size), pause=0.05 if row.flops else 0.0)
+            times = side_by_side(calls(row, size), pause=_BLAS_SPINS if row.flops else 0.0)
             _line(name, times, rates(row, size, times["fastgrad"]))
     for name, options in STEPS.items():
         if all(part in f"step {name}" for part in wanted):
-            times = side_by_side(_step_functions(options), seconds=1.0, pause=0.05)
+            times = side_by_side(_step_functions(options), seconds=1.0, pause=_BLAS_SPINS)
             _line(f"step {name}", times, {})
     fg.set_backend("numba")
 

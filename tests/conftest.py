@@ -3,7 +3,7 @@
 import pytest
 
 import fastgrad
-from fastgrad.kernels import _threads
+from fastgrad.kernels import _pool, _threads
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -22,12 +22,10 @@ def _same_start():
 
 
 @pytest.fixture
-def always_threaded(monkeypatch):
+def always_threaded():
     """Send even the smallest work to the threads."""
-    policy = _threads.policy
-    policy.start()
-    monkeypatch.setattr(policy, "threshold", 0)
-    before = _threads.STATE[_threads.THRESHOLD]
-    _threads.STATE[_threads.THRESHOLD] = 0
+    _threads.policy.start()
+    before = _threads.cells[_pool.THRESHOLD]
+    _threads.cells[_pool.THRESHOLD] = 0
     yield
-    _threads.STATE[_threads.THRESHOLD] = before
+    _threads.cells[_pool.THRESHOLD] = before

@@ -14,7 +14,7 @@ import numpy as np
 
 import fastgrad
 from fastgrad import functional, kernels, nn, optim
-from fastgrad.kernels import _cache, _threads
+from fastgrad.kernels import _cache, _pool, _threads
 from fastgrad.kernels._threads import policy
 
 
@@ -29,7 +29,7 @@ def _draw(seed, *shape):
 
 def use_threads(count):
     """Use ``count`` threads, for the smallest work too."""
-    _threads.THRESHOLDS.update(dict.fromkeys(_threads.THRESHOLDS, 1))
+    _threads.THRESHOLD = 1
     fastgrad.set_num_threads(count)
 
 
@@ -76,7 +76,6 @@ def facts():
     """What a process used."""
     return {
         "threads": fastgrad.get_num_threads(),
-        "layer": policy.layer,
         "compiled": _cache.counts["compiled"],
         "loaded": _cache.counts["loaded"],
     }
@@ -131,17 +130,30 @@ def cold_from_many_threads():
     return {"results": sorted(results), "serial": call(0), **facts()}
 
 
-def numba_counts():
-    """Numba's own number of threads, before and after launches with another number."""
+def beside_numba():
+    """Digest of training while other threads run the user's own parallel Numba code."""
     import numba
 
-    seen = []
-    for ours, users in ((2, 1), (1, 2), (2, 2)):
-        numba.set_num_threads(users)
-        use_threads(ours)
-        train(steps=1), launch_many()
-        seen.append([fastgrad.get_num_threads(), numba.get_num_threads()])
-    return seen
+    @numba.njit(parallel=True)
+    def total(x):
+        result = 0.0
+        for i in numba.prange(x.size):
+            result += x[i]
+        return result
+
+    use_threads(2)
+    x, results, stop = np.ones(10_000), set(), threading.Event()
+
+    def keep_summing():
+        while not stop.is_set():
+            results.add(total(x))
+
+    thread = threading.Thread(target=keep_summing)
+    thread.start()
+    trained = [train(), launch_many(), train()]
+    stop.set()
+    thread.join()
+    return [*trained, sorted(results), numba.get_num_threads()]
 
 
 def exit_while_training():
@@ -189,7 +201,7 @@ def in_fork(function, seconds=90):
 
 def _again():
     use_threads(2)
-    return [train(), launch_many(), fastgrad.get_num_threads(), int(_threads.STATE[_threads.BUSY])]
+    return [train(), launch_many(), fastgrad.get_num_threads(), int(_threads.cells[_pool.BUSY])]
 
 
 def fork_after_training():
@@ -198,9 +210,9 @@ def fork_after_training():
     expected = [train(), launch_many(), fastgrad.get_num_threads(), 0]
     at_rest = in_fork(_again)
     in_a_fork = in_fork(lambda: in_fork(_again))
-    _threads.STATE[_threads.BUSY] = 1  # as while another thread launches
+    _threads.cells[_pool.BUSY] = 1  # as while another thread launches
     busy = in_fork(_again)
-    _threads.STATE[_threads.BUSY] = 0
+    _threads.cells[_pool.BUSY] = 0
     stop = threading.Event()
 
     def keep_launching():
@@ -227,14 +239,6 @@ def fork_before_training():
     """A child of a process that has not used threads uses them; so does its parent afterwards."""
     child = in_fork(work)
     return {"child": child, "parent": work()}
-
-
-def fork_after_numba():
-    """A child of a process where code of the user's own, not ours, has used Numba's threads."""
-    import numba
-
-    numba.get_num_threads()  # starts them
-    return in_fork(_again)
 
 
 def _fork_during(function, busy):
@@ -278,19 +282,15 @@ def fork_while_making_a_ufunc():
 
 
 def fork_while_starting_threads():
-    """The same for a thread that starts Numba's threads."""
-    import numba
-    from numba.np.ufunc import parallel
+    """The same for a thread that starts the workers."""
+    busy, start_worker = threading.Event(), _threads._start_worker
 
-    busy, get_num_threads = threading.Event(), numba.get_num_threads
+    def start_slowly(number):
+        busy.set()
+        time.sleep(0.3)
+        return start_worker(number)
 
-    def start_slowly():
-        with parallel._backend_init_thread_lock:
-            busy.set()
-            time.sleep(0.3)
-            return get_num_threads()
-
-    numba.get_num_threads = start_slowly
+    _threads._start_worker = start_slowly
     use_threads(2)
     return _fork_during(policy.start, busy)
 
@@ -323,6 +323,21 @@ def start_method():
     train(steps=1)
     multiprocessing.set_start_method("spawn")
     return multiprocessing.get_start_method()
+
+
+def late_worker():
+    """Launches while the only worker is stuck: they end without it, and it comes back."""
+    use_threads(2)
+    expected = launch_many()
+    ticket = _pool.worker_cell(1, _pool.TICKET)
+    released = threading.Event()
+    threading.Thread(target=lambda: (time.sleep(0.5), released.set())).start()
+    results = set()
+    while not released.is_set():
+        _threads.cells[ticket] = 0  # takes away what the worker was to see
+        results.add(launch_many())
+    results.update(launch_many() for _ in range(20))
+    return results == {expected}
 
 
 def spawned():

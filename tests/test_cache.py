@@ -16,7 +16,7 @@ from child import finish, run, start
 
 import fastgrad
 from fastgrad.kernels import _cache
-from fastgrad.kernels._jit import compile_function
+from fastgrad.kernels._compile import compile_function
 
 PACKAGE = Path(fastgrad.__file__).parent
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
@@ -184,7 +184,8 @@ def test_kernels_compile_where_nothing_can_be_written(use, counts, tmp_path):
 def test_a_process_needs_no_cache(tmp_path):
     (tmp_path / "file").touch()
     result = run(bare_scenarios.draw_from_sources, FASTGRAD_CACHE_DIR=tmp_path / "file")
-    assert result == {"state": [0, 1], "folder": "None", "compiled": 1}
+    assert result.pop("compiled") > 0
+    assert result == {"state": [0, 1], "folder": "None"}
 
 
 @posix

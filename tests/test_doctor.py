@@ -22,7 +22,6 @@ HEALTHY = Facts(
     vector_bytes=32,
     threads=2,
     limits={"NUMBA_NUM_THREADS": 4, "CPU affinity": 4, "container CPU quota": 2},
-    layer="omp",
     launch_us=2.5,
     cache_folder="/cache",
     cache_candidates=("/cache",),
@@ -37,7 +36,7 @@ def test_doctor_says_what_is_in_use(capsys):
     out = capsys.readouterr().out
     labels = [line[:10].strip() for line in out.splitlines()]
     assert [label for label in labels if label][:7] == [
-        "versions", "backend", "CPU", "compiled", "threads", "layer", "cache",
+        "versions", "backend", "CPU", "compiled", "threads", "launch", "cache",
     ]  # fmt: skip
     for module in (np, __import__("numba"), __import__("llvmlite"), fg):
         assert f"{module.__name__} {module.__version__}" in out
@@ -56,13 +55,12 @@ def test_report_of_a_machine():
         "               4  NUMBA_NUM_THREADS",
         "               4  CPU affinity",
         "               2  container CPU quota <-",
-        "layer     omp: starting the threads costs 2.5 µs (median)",
+        "launch    sharing a job among the threads costs 2.5 µs (median)",
         "cache     /cache\ncan be written, has 7 kernels, 1.5 MB",
     ]
 
 
 HAZARDS = {
-    "workqueue": ({"layer": "workqueue", "launch_us": 90.0}, ["layer is workqueue"]),
     "quota": ({"limits": HEALTHY.limits}, ["may use 2 of 4 CPUs"]),
     "many threads": (
         {"limits": {"NUMBA_NUM_THREADS": 8, "CPU count": 2}},
@@ -71,23 +69,13 @@ HAZARDS = {
     "no cache": ({"cache_folder": None}, ["every process compiles them anew"]),
     "NumPy": ({"backend": "numpy"}, ["the NumPy backend is in use"]),
     "busy": ({"launch_us": 5800.0}, ["costs 5800 µs: other processes keep the cores busy"]),
-    "no layer": ({"layer": None, "launch_error": "ValueError: none"}, ["cannot be started"]),
+    "no threads": ({"launch_error": "ValueError: none"}, ["cannot be started"]),
     "no JIT": (
         {"numba_error": "x", "environment": {"NUMBA_DISABLE_JIT": "1"}},
         ["NUMBA_DISABLE_JIT=1: kernels cannot"],
     ),
     "no Numba": ({"numba_error": "ModuleNotFoundError: numba"}, ["pip install numba"]),
     "optimization": ({"environment": {"NUMBA_OPT": "1"}}, ["less than full optimization"]),
-    "passive": ({"environment": {"OMP_WAIT_POLICY": "PASSIVE"}}, ["must be woken up"]),
-    "active": ({"environment": {"OMP_WAIT_POLICY": "active"}}, ["keep a core busy"]),
-    "spin": ({"environment": {"GOMP_SPINCOUNT": "0"}}, ["must be woken up"]),
-    "spin on": ({"environment": {"GOMP_SPINCOUNT": "infinite"}}, ["keep a core busy"]),
-    "bound": ({"environment": {"GOMP_CPU_AFFINITY": "0"}}, ["binds threads"]),
-    "limited": (
-        {"environment": {"OMP_THREAD_LIMIT": "1"}},
-        ["OpenMP starts no more, though fastgrad counts on 2 threads"],
-    ),
-    "omp's, on tbb": ({"layer": "tbb", "environment": {"OMP_WAIT_POLICY": "active"}}, []),
     "harmless": (
         {
             "environment": {
@@ -95,8 +83,6 @@ HAZARDS = {
                 "NUMBA_OPT": "3",
                 "NUMBA_BOUNDSCHECK": "0",
                 "NUMBA_CPU_NAME": "host",
-                "OMP_PLACES": "cores",
-                "OMP_THREAD_LIMIT": "64",
             }
         },
         [],
@@ -118,8 +104,8 @@ def test_hazards(case):
     ("changes", "part"),
     [
         ({"numba_error": "ImportError: no"}, "Numba cannot be used (ImportError: no)"),
-        ({"launch_us": None}, "omp, not needed by one thread"),
-        ({"layer": None, "launch_error": "ValueError: no"}, "unknown: ValueError: no"),
+        ({"launch_us": None}, "launch    on one thread"),
+        ({"launch_error": "ValueError: no"}, "unknown: ValueError: no"),
         ({"cache_folder": None}, "none: cannot write /cache; every process compiles anew"),
         ({"features": ()}, "features in use: none"),
         ({"environment": {"FASTGRAD_BACKEND": "numba"}}, "numba, because FASTGRAD_BACKEND=numba"),
@@ -142,8 +128,8 @@ def test_facts_without_numba(monkeypatch):
 
 def test_a_launch_that_fails_is_a_fact(monkeypatch):
     def fail(*_):
-        raise ValueError("No threading layer\ncould be loaded")
+        raise ValueError("No threads\ncould be started")
 
     monkeypatch.setattr(facts_module, "_launch_cost", fail)
-    expected = "ValueError: No threading layer could be loaded"
+    expected = "ValueError: No threads could be started"
     assert facts_module.gather().launch_error == expected

@@ -9,7 +9,8 @@ from kernel_cases import ROWS, Maker, arrays_of
 
 from fastgrad import kernels
 from fastgrad.kernels import _cache
-from fastgrad.kernels._jit import FLAGS, compile_function, empty_aligned, kernel, scratch
+from fastgrad.kernels._compile import FLAGS, compile_function
+from fastgrad.kernels._jit import empty_aligned, kernel, scratch
 
 # ------------------------------------------------------------------ arrays
 

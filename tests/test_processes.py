@@ -1,10 +1,9 @@
-"""Forks, Python threads, pools and threading layers: slower if need be, never wrong or killed.
+"""Forks, Python threads, pools: slower if need be, never wrong or killed.
 
 Every scenario runs in a process of its own (see ``scenarios``) with thresholds so low that every
 launch asks for threads, and its bits are compared with those of a serial process.
 """
 
-import importlib
 import os
 import pickle
 
@@ -16,21 +15,6 @@ from fastgrad import kernels
 from fastgrad.kernels.gather import _gather_rows
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-
-
-def _why_not_tbb():
-    """What keeps Numba from its tbb layer, or nothing."""
-    try:
-        importlib.import_module("numba.np.ufunc.tbbpool")
-    except ImportError as error:
-        return str(error)
-    return ""
-
-
-needs_tbb = pytest.mark.skipif(bool(_why_not_tbb()), reason=_why_not_tbb() or "TBB is installed")
-layers = pytest.mark.parametrize(
-    "layer", ["omp", "workqueue", pytest.param("tbb", marks=needs_tbb)]
-)
 
 
 @pytest.fixture(scope="module")
@@ -48,37 +32,37 @@ def bits(result):
 # ------------------------------------------------------------------ threads
 
 
-@layers
-def test_each_layer_trains_right(layer, serial):
+@pytest.mark.parametrize("layer", ["default", "omp", "workqueue"])
+def test_threads_train_right_whatever_numbas_own_layer(layer, serial):
     result = run(scenarios.work, NUMBA_THREADING_LAYER=layer)
-    assert (result["layer"], result["threads"]) == (layer, 2)
+    assert result["threads"] == 2
     assert bits(result) == bits(serial)
 
 
-@layers
-def test_python_threads_may_train_and_launch_at_once(layer):
-    result = run(scenarios.from_many_threads, NUMBA_THREADING_LAYER=layer)
-    assert result["layer"] == layer
+def test_a_worker_that_does_not_come_is_not_waited_for():
+    assert run(scenarios.late_worker) is True
+
+
+def test_python_threads_may_train_and_launch_at_once():
+    result = run(scenarios.from_many_threads)
     first, second, launched, other = result["serial"]
     assert result["two at once"] == [[first], [second]]
     assert result["pool"] == [[launched], [other], [first], [second]]
 
 
-@layers
-def test_python_threads_may_all_compile_the_same_kernel_first(layer, tmp_path):
-    result = run(
-        scenarios.cold_from_many_threads, NUMBA_THREADING_LAYER=layer, FASTGRAD_CACHE_DIR=tmp_path
-    )
+def test_python_threads_may_all_compile_the_same_kernel_first(tmp_path):
+    result = run(scenarios.cold_from_many_threads, FASTGRAD_CACHE_DIR=tmp_path)
     assert result["results"] == [result["serial"]]
 
 
-def test_numbas_own_number_of_threads_stays_as_its_user_set_it():
-    assert run(scenarios.numba_counts) == [[2, 1], [1, 2], [2, 2]]
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_beside_parallel_numba_code_of_the_users_own(layer, serial):
+    result = run(scenarios.beside_numba, NUMBA_THREADING_LAYER=layer)
+    assert result == [*bits(serial), serial["train"], [10_000.0], 2]
 
 
-@layers
-def test_the_process_may_end_with_threads_inside_kernels(layer, serial):
-    result = run(scenarios.exit_while_training, NUMBA_THREADING_LAYER=layer)
+def test_the_process_may_end_with_threads_inside_kernels(serial):
+    result = run(scenarios.exit_while_training)
     assert result == serial["train"]
 
 
@@ -86,30 +70,20 @@ def test_the_process_may_end_with_threads_inside_kernels(layer, serial):
 
 
 @needs_fork
-@layers
-def test_fork_after_training(layer, serial):
-    result = run(scenarios.fork_after_training, NUMBA_THREADING_LAYER=layer)
-    assert result["layer"] == layer
+def test_fork_after_training(serial):
+    result = run(scenarios.fork_after_training)
     assert result["parent"] == result["parent after"] == [*bits(serial), 2, 0]
     for child in result["children"]:
-        assert child == [*bits(serial), 1, 0]  # one thread, also after set_num_threads(2)
+        assert child == [*bits(serial), 2, 0]  # with threads of its own
     assert result["pool"] == [serial["train"]] * 3
 
 
 @needs_fork
-@layers
-def test_fork_before_training_may_use_threads(layer, serial):
-    result = run(scenarios.fork_before_training, NUMBA_THREADING_LAYER=layer)
+def test_fork_before_training_may_use_threads(serial):
+    result = run(scenarios.fork_before_training)
     for process in result.values():
         assert bits(process) == bits(serial)
-        assert (process["layer"], process["threads"]) == (layer, 2)
-
-
-@needs_fork
-@layers
-def test_fork_after_somebody_elses_use_of_numbas_threads(layer, serial):
-    result = run(scenarios.fork_after_numba, NUMBA_THREADING_LAYER=layer)
-    assert result == [*bits(serial), 1, 0]
+        assert process["threads"] == 2
 
 
 @needs_fork

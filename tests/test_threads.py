@@ -1,6 +1,5 @@
-"""The thread policy: limits, the number of threads, who shares a launch, who excludes whom."""
+"""The threads: limits, their number, how a launch is shared out, who excludes whom."""
 
-import time
 from itertools import pairwise
 
 import numba
@@ -10,18 +9,9 @@ import pytest
 import fastgrad
 from fastgrad import kernels
 from fastgrad.kernels import _threads
-from fastgrad.kernels._jit import cut, kernel, leave, try_enter
-from fastgrad.kernels._threads import (
-    BUSY,
-    GUARDED,
-    RESUME,
-    STALL,
-    STATE,
-    THREADS,
-    THRESHOLD,
-    Policy,
-    policy,
-)
+from fastgrad.kernels._jit import kernel
+from fastgrad.kernels._pool import BUSY, THREADS, THRESHOLD, cut
+from fastgrad.kernels._threads import Policy, cells, policy
 
 needs_two = pytest.mark.skipif(
     numba.config.NUMBA_NUM_THREADS < 2, reason="Numba has one thread (NUMBA_NUM_THREADS)"
@@ -112,7 +102,7 @@ def test_default_is_the_least_of_the_limits(quota, expected, monkeypatch):
     monkeypatch.setattr(_threads, "cpu_quota", lambda: quota)
     monkeypatch.setattr(_threads.os, "sched_getaffinity", lambda pid: range(9), raising=False)
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 8)
-    monkeypatch.setattr(_threads, "STATE", STATE.copy())
+    monkeypatch.setattr(_threads, "cells", cells.copy())
     assert Policy().threads == expected
 
 
@@ -135,20 +125,21 @@ def test_default_is_the_least_of_the_limits(quota, expected, monkeypatch):
     ids=repr,
 )
 def test_set_num_threads_refuses(count, error, message):
-    before, state = fastgrad.get_num_threads(), STATE.copy()
+    before, state = fastgrad.get_num_threads(), cells.copy()
     with pytest.raises(error, match=message):
         fastgrad.set_num_threads(count)
     assert fastgrad.get_num_threads() == before
-    assert np.array_equal(STATE, state)
+    assert np.array_equal(cells[:8], state[:8])
 
 
 @needs_two
 def test_set_num_threads_is_seen_by_python_and_by_compiled_code():
+    policy.start()
     for count in (1, 2, np.int32(1), np.uint8(2)):
         fastgrad.set_num_threads(count)
-        assert fastgrad.get_num_threads() == STATE[THREADS] == count
+        assert fastgrad.get_num_threads() == cells[THREADS] == count
         assert type(fastgrad.get_num_threads()) is int
-        assert policy.threshold == STATE[THRESHOLD]
+        assert policy.threshold == cells[THRESHOLD]
         assert (policy.threshold < 10**6) == (count > 1)
     # Compiled code multiplies the threshold by 1,024.
     fastgrad.set_num_threads(1)
@@ -165,104 +156,48 @@ def _mark_parts(start, stop, out):
         out[i] = start
 
 
-def _parts(n, work=10**9):
-    STATE[RESUME] = 0  # no rest from a launch that stalled
+def _parts(n, work=1e9, launch=_mark_parts):
     out = np.full(n, -1)
-    _mark_parts(n, work, out)
+    launch(n, work, out)
     return out.tolist()
 
 
 @needs_two
 def test_large_work_is_shared_out_in_grains():
     fastgrad.set_num_threads(2)
-    assert _parts(21) == [0] * 12 + [12] * 9
     assert _parts(8) == [0] * 4 + [4] * 4
     assert _parts(4) == [0] * 4  # one grain has one part
     assert _parts(0) == []
     assert _parts(21, work=0) == _parts(21, work=policy.threshold - 1) == [0] * 21
-    assert _parts(21, work=policy.threshold)[-1] == 12
-    assert _parts(21, work=float("inf"))[-1] == 12
+    assert _parts(21, work=policy.threshold) == [0] * 12 + [12] * 9
     fastgrad.set_num_threads(1)
     assert _parts(21) == [0] * 21
 
 
 @needs_two
-def test_where_threads_cannot_run_two_launches_the_second_is_serial(monkeypatch):
+@pytest.mark.parametrize(("chunks", "work", "parts"), [
+    (8, 1e9, 16), (8, float("inf"), 16), (3, 1e9, 6), (1, 1e9, 2), (8, 1e5, 10), (8, 1e4, 2),
+])  # fmt: skip
+def test_a_share_is_cut_into_chunks_worth_a_claim(chunks, work, parts):
+    fastgrad.set_num_threads(2)
+    launch = kernel(_mark_parts.__wrapped__, chunks=chunks)
+    assert len(set(_parts(1000, work, launch))) == parts
+
+
+@needs_two
+def test_of_two_launches_at_once_the_second_stays_on_its_thread():
     fastgrad.set_num_threads(2)
     _parts(1)
-    before = STATE.copy()
+    cells[BUSY] = 1
     try:
-        STATE[GUARDED] = 1
-        assert _parts(21)[-1] == 12
-        assert STATE[BUSY] == 0
-        STATE[BUSY] = 1
         assert _parts(21)[-1] == 0
         x = np.ones(100_003, np.float32)
         assert np.array_equal(kernels.add(x, x), 2 * x)
-        assert STATE[BUSY] == 1  # it is the other launch's to give back
+        assert cells[BUSY] == 1  # it is the other launch's to give back
     finally:
-        STATE[:] = before
-
-
-# ------------------------------------------------------------------ stalls
-
-
-@numba.njit
-def _end_launch(state, began, work):
-    leave(state, began, work)
-
-
-@numba.njit
-def _may_enter(state):
-    return try_enter(state) != 0
-
-
-def _rest_after(took, work):
-    """Seconds of serial launches after one that took and should have taken so many seconds.
-
-    The least of a few measurements, in case this process itself is held up meanwhile.
-    """
-    return min(_rest_once(took, work) for _ in range(5))
-
-
-def _rest_once(took, work):
-    state = np.zeros_like(STATE)
-    _end_launch(state.copy(), 0, 0.0)  # compiles
-    state[BUSY] = state[GUARDED] = 1
-    now = time.monotonic_ns()
-    _end_launch(state, now - round(took * 1e9), work * 1e9)
-    assert state[BUSY] == 0
-    return max(0, state[RESUME] - now) / 1e9
-
-
-_HAS_CLOCK = hasattr(time, "clock_gettime")
-
-
-@pytest.mark.skipif(not _HAS_CLOCK, reason="stalls are not measured here")
-def test_after_a_stall_launches_rest_for_a_while():
-    assert _rest_after(took=1e-5, work=1e-5) == 0
-    assert _rest_after(took=0.5 * STALL / 1e9, work=1e-5) == 0
-    assert 0.05 < _rest_after(took=0.01, work=1e-5) < 1
-
-
-@pytest.mark.skipif(not _HAS_CLOCK, reason="stalls are not measured here")
-def test_a_large_array_is_no_stall():
-    """Work is counted as in cache; from memory, and into fresh pages, it takes ten times that."""
-    assert _rest_after(took=0.050, work=0.0064) == 0  # add on 64 million float32
-
-
-@pytest.mark.skipif(not _HAS_CLOCK, reason="stalls are not measured here")
-def test_a_process_that_was_stopped_in_a_launch_does_not_rest_for_hours():
-    """Stopped by Ctrl-Z, a debugger, or a paused container."""
-    assert _rest_after(took=3600, work=1e-5) < 5
-
-
-def test_resting_launches_are_serial_and_then_threaded_again():
-    state = np.zeros_like(STATE)
-    state[RESUME] = time.monotonic_ns() + 10**12
-    assert _may_enter(state) == (not _HAS_CLOCK)
-    state[RESUME] = time.monotonic_ns() - 1
-    assert _may_enter(state)
+        cells[BUSY] = 0
+    assert _parts(8)[-1] == 4
+    assert cells[BUSY] == 0
 
 
 # ------------------------------------------------------------------ parts
@@ -278,41 +213,6 @@ def test_parts_cover_all_items_in_order(n, grain, parts):
     assert all(edge % grain == 0 for edge in edges[1:-1] if edge < n)
     sizes = [b - a for a, b in pairwise(edges)]
     assert max(sizes) - min(sizes) <= 2 * grain
-
-
-# ------------------------------------------------------------------ the layer
-
-
-def test_launches_exclude_each_other_until_the_layer_is_known(monkeypatch):
-    """It might be workqueue, where two at once end the process."""
-    state = np.zeros_like(STATE)
-    monkeypatch.setattr(_threads, "STATE", state)
-    fresh = Policy()
-    assert state[GUARDED]
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
-    fresh.start()
-    assert not state[GUARDED]
-
-
-@pytest.mark.parametrize("layer", ["omp", "tbb", "workqueue"])
-def test_whoever_sees_the_layer_sees_its_rules(layer, monkeypatch):
-    """Another Python thread may look between any two statements of ``start``."""
-    state, seen = np.zeros_like(STATE), []
-
-    class Watched(Policy):
-        def __setattr__(self, name, value):
-            super().__setattr__(name, value)
-            if name == "layer" and value is not None:
-                seen.append((self.threshold, int(state[THRESHOLD]), bool(state[GUARDED])))
-
-    monkeypatch.setattr(_threads, "STATE", state)
-    monkeypatch.setattr(_threads, "thread_limits", lambda: {"test": 2})
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba, "threading_layer", lambda: layer)
-    Watched().start()
-    threshold = _threads.THRESHOLDS[layer]
-    assert seen == [(threshold, threshold, layer == "workqueue")]
 
 
 # ------------------------------------------------------------------ bits
@@ -336,7 +236,7 @@ def _losses():
     return loss, kernels.cross_entropy_backward(loss, x, labels, saved, label_smoothing=0.1)
 
 
-# Odd sizes, and enough work for two threads at the threshold of every layer but workqueue.
+# Odd sizes, and enough work for two threads.
 _LARGE = {
     "matmul": lambda: kernels.matmul(_normal(131, 257), _normal(257, 163)),
     "matmul, one row": lambda: kernels.matmul(_normal(1, 1001), _normal(1001, 1003)),

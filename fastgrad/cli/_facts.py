@@ -14,7 +14,7 @@ from ..backend import get_backend
 # The features that kernels, or the compiler on their behalf, make use of.
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "neon")
 _LAUNCHES = 1000
-_FORCED = 2**40  # ns of work: above every layer's threshold, and no launch is late for it
+_FORCED = 2**40  # ns of work: above any threshold
 
 
 @dataclass
@@ -32,7 +32,6 @@ class Facts:
     vector_bytes: int = 0
     threads: int = 1
     limits: dict = field(default_factory=dict)
-    layer: str | None = None
     launch_us: float | None = None
     launch_error: str | None = None
     cache_folder: str | None = None
@@ -42,7 +41,7 @@ class Facts:
 
 
 def gather():
-    """The ``Facts`` of this process. Starts Numba's threads, to measure what that costs."""
+    """The ``Facts`` of this process. Starts the pool, to measure what sharing a job costs."""
     facts = Facts(_versions(), get_backend(), _cpu_name(), dict(os.environ))
     try:
         from ..kernels import _cache, _cpu, _threads, gather
@@ -55,9 +54,8 @@ def gather():
     facts.threads, facts.limits = _threads.policy.threads, _threads.policy.limits
     try:
         facts.launch_us = _launch_cost(_threads.policy, gather._gather_rows)
-    except Exception as error:  # no threading layer can be loaded, for instance
+    except Exception as error:  # a system without semaphores, for instance
         facts.launch_error = _in_words(error)
-    facts.layer = _threads.policy.layer
     _look_at_cache(facts, _cache)
     return facts
 

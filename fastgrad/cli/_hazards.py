@@ -1,6 +1,6 @@
 """Known hazards: what makes fastgrad slow or stops it, and what to do about it."""
 
-_SLOW_LAUNCH = 50.0  # µs; omp and tbb take 1.6 to 5 on cores that are free
+_SLOW_LAUNCH = 50.0  # µs; it takes 0.5 to 2 on cores that are free
 
 # Environment variable, whether its value does harm, what it does and what to do.
 _VARIABLES = (
@@ -36,45 +36,6 @@ _VARIABLES = (
     ),
 )
 
-_OPENMP_VARIABLES = (
-    (
-        "OMP_WAIT_POLICY",
-        lambda value: value.lower() == "active",
-        "threads keep a core busy while they have nothing to do, which slows down other pools "
-        "(BLAS) and other processes; unset it unless the machine is yours alone",
-    ),
-    (
-        "OMP_WAIT_POLICY",
-        lambda value: value.lower() == "passive",
-        "threads sleep between two launches and must be woken up: a launch takes about twice as "
-        "long; unset it unless the cores are shared with other work",
-    ),
-    (
-        "GOMP_SPINCOUNT",
-        lambda value: value == "0",
-        "threads sleep between two launches and must be woken up: a launch takes about twice as "
-        "long; unset it unless the cores are shared with other work",
-    ),
-    (
-        "GOMP_SPINCOUNT",
-        lambda value: value.lower() in ("infinite", "infinity"),
-        "threads keep a core busy while they have nothing to do, which slows down other pools "
-        "(BLAS) and other processes; unset it unless the machine is yours alone",
-    ),
-    (
-        "GOMP_CPU_AFFINITY",
-        lambda value: value != "",
-        "binds threads to the cores that it names: with fewer cores than threads, a launch takes "
-        "milliseconds; unset it, or name a core for each thread",
-    ),
-    (
-        "OMP_PLACES",
-        lambda value: value.startswith("{"),
-        "binds threads to the cores that it names: with fewer cores than threads, a launch takes "
-        "milliseconds; unset it, or name a core for each thread",
-    ),
-)
-
 
 def hazards(facts):
     """The hazards in ``facts``, one line of text for each."""
@@ -82,9 +43,6 @@ def hazards(facts):
     if facts.numba_error:
         text = "no Numba: NumPy is several times slower; pip install numba, on a Python it supports"
         return found or [text]
-    if facts.layer == "omp":
-        found += _from_variables(facts, _OPENMP_VARIABLES)
-        found += _from_thread_limit(facts)
     return [*found, *_from_backend(facts), *_from_threads(facts), *_from_cache(facts)]
 
 
@@ -100,28 +58,13 @@ def _from_backend(facts):
         yield "the NumPy backend is in use: it is the slow reference; unset FASTGRAD_BACKEND"
 
 
-def _from_thread_limit(facts):
-    value = facts.environment.get("OMP_THREAD_LIMIT", "").strip()
-    if value.isdecimal() and int(value) < facts.threads:
-        yield (
-            f"OMP_THREAD_LIMIT={value}: OpenMP starts no more, though fastgrad counts on "
-            f"{facts.threads} threads; unset it"
-        )
-
-
 def _from_threads(facts):
     if facts.launch_error:
-        yield f"Numba's threads cannot be started: {facts.launch_error}"
-    if facts.layer == "workqueue":
-        yield (
-            "the threading layer is workqueue: a launch costs 20 to 130 µs instead of 2 to 5, and "
-            "one thread launches at a time; install OpenMP (Linux: libgomp, macOS: libomp) or TBB "
-            "(pip install tbb), and unset NUMBA_THREADING_LAYER"
-        )
+        yield f"the threads cannot be started: {facts.launch_error}"
     elif facts.launch_us is not None and facts.launch_us > _SLOW_LAUNCH:
         yield (
-            f"starting the threads costs {facts.launch_us:.0f} µs: other processes keep the cores "
-            "busy, or the threads are bound to one; use fewer threads (fastgrad.set_num_threads)"
+            f"sharing a job costs {facts.launch_us:.0f} µs: other processes keep the cores busy, "
+            "or all threads are bound to one; use fewer threads (fastgrad.set_num_threads)"
         )
     cores = facts.limits.get("CPU affinity", facts.limits.get("CPU count", 1))
     quota = facts.limits.get("container CPU quota", cores)

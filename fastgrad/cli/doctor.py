@@ -35,7 +35,7 @@ def report(facts):
     for name, limit in facts.limits.items():
         mark = " <-" if limit == min(facts.limits.values()) else ""
         yield "", f"  {limit:>4}  {name}{mark}"
-    yield "layer", _layer(facts)
+    yield "launch", _launch(facts)
     yield "cache", _cache(facts)
 
 
@@ -50,12 +50,12 @@ def _width(facts):
     return f"{facts.vector_bytes} bytes ({facts.vector_bytes // 4} float32)"
 
 
-def _layer(facts):
+def _launch(facts):
     if facts.launch_error:
-        return f"{facts.layer or 'unknown'}: {facts.launch_error}"
+        return f"unknown: {facts.launch_error}"
     if facts.launch_us is None:
-        return f"{facts.layer}, not needed by one thread"
-    return f"{facts.layer}: starting the threads costs {facts.launch_us:.1f} µs (median)"
+        return "on one thread"
+    return f"sharing a job among the threads costs {facts.launch_us:.1f} µs (median)"
 
 
 def _cache(facts):

@@ -1,6 +1,4 @@
-"""The one place with JIT policy: how kernels are compiled, cached and launched.
-
-A kernel's body is one function over a range of items:
+"""How kernels are launched: a body over a range of items, on one thread or shared out.
 
     @kernel(grain=16)
     def _scale(start, stop, x, factor, out):
@@ -9,279 +7,139 @@ A kernel's body is one function over a range of items:
 
     _scale(n, work, x, factor, out)     # n items, about `work` nanoseconds on one thread
 
-It compiles, when first needed, into a serial twin (one call with the whole range) and a parallel
-twin (``prange`` over as many parts as threads). Work below the layer's threshold runs serial.
-A kernel must give the same bits however its range is cut: both twins are then interchangeable,
-and a launch that cannot have the threads (busy, forked, one thread) simply runs serial.
-
-No ``fastmath``: a body that wants a reordered sum or a fused multiply-add writes it out with
-``_simd``, so that neither the compiler nor the number of threads decides about bits.
+What is compiled packs the arguments into a job and hands that to the pool (see ``_pool``), the
+one door that all work goes through. The pool runs the body once on the whole range, or on parts
+of it on several threads if the work is worth it. A kernel must give the same bits however its
+range is cut: a launch that cannot have the threads (another has them) simply runs alone.
 """
 
-import contextlib
+import functools
 import inspect
-import os
-import signal
 import threading
-import time
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.ccallback import CFunc
-from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
-from ._cache import KernelCache
-from ._threads import BUSY, GUARDED, LONGEST_REST, RESUME, STALL, STALL_REST, STATE, policy
-
-if numba.config.DISABLE_JIT:
-    raise ImportError("NUMBA_DISABLE_JIT is set, and kernels exist in compiled form only")
+from . import _pool
+from ._compile import FLAGS, compile_function
+from ._threads import CELLS, policy
 
 _PACKAGE = __name__.rpartition(".")[0] + "."
-FLAGS = {"nogil": True, "error_model": "numpy"}
 _INT64 = ir.IntType(64)
 
 
-def compile_function(function, name, cached=True, **flags):
-    """Numba's dispatcher for ``function``, with our flags and our cache.
-
-    ``name`` is the function's in the cache, whose other key is our own sources: code from
-    elsewhere must not be cached.
-
-    To Numba, a read-only or strided array has a type of its own. Instead of compiling for that,
-    in the middle of somebody's training, the call is made again with a plain copy.
-    """
-    dispatcher = numba.njit(**FLAGS, **flags)(function)
-    if cached:
-        dispatcher._cache = KernelCache(name)
-    compile_for = dispatcher._compile_for_args
-
-    def compile_for_plain(*args, **kwargs):
-        if all(_is_plain(arg) for arg in args):
-            with _uninterrupted():
-                return compile_for(*args, **kwargs)
-        return call_with_copies
-
-    def call_with_copies(*args):
-        strided = {id(a): a for a in args if not _is_plain(a)}
-        copies = {key: a.copy() for key, a in strided.items()}
-        result = dispatcher(*(copies.get(id(a), a) for a in args))
-        for key, original in strided.items():
-            if original.flags.writeable:
-                original[...] = copies[key]  # it may have been an output
-        return result
-
-    dispatcher._compile_for_args = compile_for_plain
-    return dispatcher
-
-
-@contextlib.contextmanager
-def _uninterrupted():
-    """Hold Ctrl-C back: inside the compiler it could leave something half done for good."""
-    # The lock first: a fork waits for it, so that no child inherits our handler.
-    with global_compiler_lock:
-        in_main = threading.current_thread() is threading.main_thread()
-        handler = signal.getsignal(signal.SIGINT) if in_main else None
-        if not callable(handler):  # no exception can come
-            yield
-            return
-        held = []
-        signal.signal(signal.SIGINT, lambda *event: held.append(event))
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, handler)
-            if held:
-                handler(*held[0])
-
-
-def _is_plain(x):
-    return not isinstance(x, np.ndarray) or x.flags.carray
-
-
-def compile_callback(function, sig, name):
-    """``function`` compiled to a C callback: an object with an ``address``, to be kept alive."""
-    parts = (sig.args, sig.return_type)
-    callback = CFunc(function, parts, locals={}, options={**FLAGS, "nopython": True})
-    callback._cache = KernelCache(name)
-    with _uninterrupted():
-        callback.compile()
-    return callback
-
-
-# ------------------------------------------------------------------ pieces of a parallel launch
-
-
 @intrinsic
-def _enter_guard(typing_context, state):
-    """Take the right to launch threads; False if another launch has it and must not be joined."""
+def share_out(typing_context, body, cells, n, grain, chunks, work, arguments):
+    """Hand ``body(start, stop, *arguments)`` over ``n`` items to the pool; returns its error."""
+    parameters = (types.int64, types.int64, *arguments.types)
+    signature = body.get_call_type(typing_context, parameters, {})
 
-    def codegen(context, builder, sig, args):
-        cells = context.make_array(sig.args[0])(context, builder, args[0]).data
-        guarded = builder.load(builder.gep(cells, [_INT64(GUARDED)]))
-        busy = builder.gep(cells, [_INT64(BUSY)])
-        with builder.if_else(builder.icmp_signed("==", guarded, _INT64(0))) as (free, exclusive):
-            with free:
-                free_block = builder.block
-            with exclusive:
-                swap = builder.cmpxchg(busy, _INT64(0), _INT64(1), "acq_rel", "acquire")
-                won = builder.extract_value(swap, 1)
-                exclusive_block = builder.block
-        entered = builder.phi(ir.IntType(1))
-        entered.add_incoming(ir.IntType(1)(1), free_block)
-        entered.add_incoming(won, exclusive_block)
-        return context.cast(builder, entered, types.boolean, sig.return_type)
+    def codegen(context, builder, sig, values):
+        _, cells, n, grain, chunks, work, packed = values
+        compiled = body.dispatcher.overloads[signature.args]
+        context.add_linking_libs([compiled.library])
+        function = context.declare_function(builder.module, compiled.fndesc)
+        job = _emit_job(context, builder, function, signature, packed.type)
+        place = cgutils.alloca_once_value(builder, _borrowed(context, builder, arguments, packed))
+        settings = builder.inttoptr(cells, _INT64.as_pointer())
+        run = builder.load(builder.gep(settings, [_INT64(_pool.RUN)]))
+        kind = ir.FunctionType(_INT64, [_INT64] * 6 + [work.type])
+        operands = [cells, builder.ptrtoint(job, _INT64), builder.ptrtoint(place, _INT64)]
+        function = builder.inttoptr(run, kind.as_pointer())
+        return builder.call(function, [*operands, n, grain, chunks, work])
 
-    return types.boolean(state), codegen
-
-
-@intrinsic
-def _leave_guard(typing_context, state):
-    """Give back what ``_enter_guard`` took."""
-
-    def codegen(context, builder, sig, args):
-        cells = context.make_array(sig.args[0])(context, builder, args[0]).data
-        builder.store_atomic(_INT64(0), builder.gep(cells, [_INT64(BUSY)]), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(state), codegen
+    integers = [types.int64] * 4
+    return types.int64(body, *integers, types.float64, arguments), codegen
 
 
-@intrinsic
-def _now(typing_context):
-    """A monotonic time in nanoseconds; always 1 where the C library has no clock_gettime."""
-
-    def codegen(context, builder, sig, args):
-        if os.name != "posix":
-            return _INT64(1)
-        int32 = ir.IntType(32)
-        pair = cgutils.alloca_once(builder, _INT64, size=_INT64(2))
-        kind = ir.FunctionType(int32, [int32, pair.type])
-        clock = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
-        builder.call(clock, [int32(time.CLOCK_MONOTONIC), pair])
-        seconds, rest = (builder.load(builder.gep(pair, [_INT64(k)])) for k in range(2))
-        return builder.add(builder.mul(seconds, _INT64(1_000_000_000)), rest)
-
-    return types.int64(), codegen
+def _borrowed(context, builder, kinds, packed):
+    """A tuple's arrays without their owners: threads would fight over the reference counts."""
+    values = cgutils.unpack_tuple(builder, packed)
+    for k, (kind, value) in enumerate(zip(kinds, values, strict=True)):
+        if isinstance(kind, types.Array):
+            array = context.make_array(kind)(context, builder, value)
+            array.meminfo = cgutils.get_null_value(array.meminfo.type)
+            array.parent = cgutils.get_null_value(array.parent.type)
+            values[k] = array._getvalue()
+    return context.make_tuple(builder, kinds, values)
 
 
-@numba.extending.register_jitable
-def try_enter(state):
-    """Time at which a launch of threads starts, or 0 if the work should stay on this one."""
-    now = _now()
-    if now < state[RESUME] or not _enter_guard(state):
-        return 0
-    return now
+def _emit_job(context, builder, function, signature, packed_type):
+    """An LLVM function ``job(context, start, stop)`` that unpacks arguments and calls the body."""
+    kind = ir.FunctionType(_INT64, [packed_type.as_pointer(), _INT64, _INT64])
+    job = ir.Function(builder.module, kind, f"{function.name}.job")
+    job.linkage = "internal"
+    inner = ir.IRBuilder(job.append_basic_block())
+    packed, start, stop = job.args
+    values = cgutils.unpack_tuple(inner, inner.load(packed))
+    _, code = context.call_conv.call_function(
+        inner, function, signature.return_type, signature.args, [start, stop, *values]
+    )
+    inner.ret(code if isinstance(signature.return_type, types.Integer) else _INT64(0))
+    return job
 
 
-@numba.extending.register_jitable
-def leave(state, began, work):
-    """End a launch of ``work`` nanoseconds; after a stall the next ones stay on one thread."""
-    now = _now()
-    _leave_guard(state)
-    if now - began > 10 * work + STALL:
-        state[RESUME] = now + min(STALL_REST * (now - began), LONGEST_REST)
-
-
-@intrinsic
-def swap_thread_count(typing_context, count):
-    """Set how many of Numba's threads the calling thread uses; returns the number before."""
-
-    def codegen(context, builder, sig, args):
-        int32, void, module = ir.IntType(32), ir.VoidType(), builder.module
-        # Declared with 64 bits, as Numba's own lowering of prange declares it.
-        getter = cgutils.get_or_insert_function(
-            module, ir.FunctionType(_INT64, []), "get_num_threads"
-        )
-        setter = cgutils.get_or_insert_function(
-            module, ir.FunctionType(void, [int32]), "set_num_threads"
-        )
-        before = builder.call(getter, [])
-        builder.call(setter, [builder.trunc(args[0], int32)])
-        return builder.sext(builder.trunc(before, int32), _INT64)
-
-    return types.int64(types.int64), codegen
-
-
-@numba.extending.register_jitable
-def cut(n, grain, part, parts):
-    """First item of ``part`` when ``n`` items are shared out in multiples of ``grain``."""
-    part = np.int64(part)  # prange counts in uint64, which would turn the division into floats
-    blocks = (n + grain - 1) // grain
-    return min(n, blocks * part // parts * grain)
-
-
-_PARALLEL_TWIN = """
-def {name}(_parts, _grain, _items, _work, _state, {parameters}):
-    began = try_enter(_state)
-    if began:
-        before = swap_thread_count(_parts)
-        for _part in prange(_parts):
-            _start = cut(_items, _grain, _part, _parts)
-            _stop = cut(_items, _grain, _part + 1, _parts)
-            body(_start, _stop, {parameters})
-        swap_thread_count(before)
-        leave(_state, began, _work)
-    else:
-        body(0, _items, {parameters})
+_ENTRY = """
+def entry(_cells, {signature}):
+{plan}    return share_out(body, _cells, _n, {grain}, {chunks}, _work, ({parameters},))
 """
 
 
-def _parallel_twin(body, name, parameters, cached):
-    source = _PARALLEL_TWIN.format(name=name, parameters=", ".join(parameters))
-    scope = {"try_enter": try_enter, "leave": leave, "swap_thread_count": swap_thread_count}
-    scope |= {"prange": numba.prange, "cut": cut, "body": body, "__name__": __name__}
-    exec(compile(source, f"<parallel twin of {name}>", "exec"), scope)
-    return compile_function(scope[name], name, cached, parallel=True)
+def _entry_of(function, plan, **numbers):
+    """The function to compile for a kernel: it packs its arguments and goes to the pool."""
+    parameters = ", ".join(list(inspect.signature(function).parameters)[2:])
+    scope = {"share_out": share_out, "__name__": __name__}
+    scope["body"] = numba.njit(**FLAGS, no_cpython_wrapper=True)(function)
+    if plan is None:
+        source = _ENTRY.format(
+            signature=f"_n, _work, {parameters}", plan="", parameters=parameters, **numbers
+        )
+    else:
+        scope["plan"] = register_jitable(plan)
+        line = f"    _n, _work = plan({parameters})\n"
+        source = _ENTRY.format(signature=parameters, plan=line, parameters=parameters, **numbers)
+    exec(compile(source, f"<entry of {function.__name__}>", "exec"), scope)
+    return scope["entry"]
 
 
-# ------------------------------------------------------------------ kernels
-
-
-def kernel(function=None, *, grain=1, serial=False, on_error=None):
+def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_error=None):
     """Compile a body ``f(start, stop, *arguments)`` into a launcher ``f(n, work, *arguments)``.
 
     grain      items that stay on one thread: 16 float32 are one cache line of output
+    chunks     most parts that a thread's share is cut into, so that another can help out
+    plan       compiled too, ``plan(*arguments)`` gives (n, work): then ``f(*arguments)`` launches
     serial     never use threads (the work is small, or one pass depends on the one before)
     on_error   called as ``on_error(code, *arguments)`` when a serial body returns a non-zero
                code; it raises. Kernels themselves never raise.
     """
     if function is None:
-        return lambda f: kernel(f, grain=grain, serial=serial, on_error=on_error)
+        return functools.partial(
+            kernel, grain=grain, chunks=chunks, plan=plan, serial=serial, on_error=on_error
+        )
     if on_error is not None and not serial:
         raise TypeError(f"kernel {function.__name__}: only a serial kernel can return an error")
     name = f"{function.__module__.rpartition('.')[2]}.{function.__name__.lstrip('_')}"
-    parameters = list(inspect.signature(function).parameters)[2:]
-    ours = function.__module__.startswith(_PACKAGE)
-    run_serial = compile_function(function, name, cached=ours)
-    run_parallel = None
+    source = _entry_of(function, plan, grain=grain, chunks=0 if serial else chunks)
+    entry = compile_function(source, name, function.__module__.startswith(_PACKAGE))
 
     def launch(n, work, *arguments):
-        if work < policy.threshold or serial:
-            code = run_serial(0, n, *arguments)
-            if code:
-                on_error(code, *arguments)
-            return
-        launch_parallel(n, work, arguments)
+        if not policy.started:
+            policy.start()
+        code = entry(CELLS, n, work + 0.0, *arguments)
+        if code:
+            on_error(code, *arguments)
 
-    def launch_parallel(n, work, arguments):
-        nonlocal run_parallel
-        policy.start()
-        parts = min(policy.threads, -(-n // grain))
-        if work < policy.threshold or parts < 2:
-            run_serial(0, n, *arguments)
-            return
-        if run_parallel is None:
-            twin = f"{name.replace('.', '_')}_parallel"
-            run_parallel = _parallel_twin(run_serial, twin, parameters, ours)
-        run_parallel(parts, grain, n, float(work), STATE, *arguments)
+    def launch_planned(*arguments):
+        if not policy.started:
+            policy.start()
+        code = entry(CELLS, *arguments)
+        if code:
+            on_error(code, *arguments)
 
-    launch.__name__ = launch.__qualname__ = function.__name__
-    launch.__doc__, launch.__module__ = function.__doc__, function.__module__
-    launch.body = run_serial
-    return launch
+    return functools.wraps(function)(launch if plan is None else launch_planned)
 
 
 _scratch = threading.local()

@@ -1,85 +1,154 @@
-"""How many threads to use, and whether it is safe to use more than one.
+"""How many threads to use, and the pool's workers: when they start, when they end.
 
-Compiled code reads the answer from ``STATE``, a few int64 cells; Python reads ``policy``.
+Python reads ``policy``; compiled code reads the cells of ``_pool``, at ``CELLS``.
 """
 
+import atexit
+import ctypes
+import functools
 import math
 import os
+import sys
+import threading
+import time
 from pathlib import Path
 
 import numba
-import numba.np.ufunc.parallel
 import numpy as np
+from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 
-THREADS, THRESHOLD, GUARDED, BUSY, RESUME = range(5)
-STATE = np.zeros(5, np.int64)
-"""Threads, threshold (ns of serial work), whether launches exclude each other, whether one is
-running, and the time (ns) until which launches stay serial after one that stalled."""
+from . import _pool
+from ._compile import compile_callback
 
-# A launch is over when its slowest thread is. Where another program has one of our cores, that
-# takes until the scheduler's next slice, milliseconds instead of microseconds. A launch that
-# took so much longer than its work sends the following ones to one thread for a while: the cost
-# of a busy machine is then a factor of the number of threads, not of a hundred.
-STALL = 1_000_000  # ns beyond ten times the serial work
-STALL_REST = 10  # serial time after a stall, in stalls
-LONGEST_REST = 1_000_000_000  # ns
-
-# Serial work, in nanoseconds, from which a second thread pays, by Numba's threading layer. On two
-# cores a launch costs 1.6 µs on omp and 80-130 µs on workqueue, and two threads are faster than
-# one from about five times that; tbb's figure is an estimate in between.
-THRESHOLDS = {"omp": 8_000, "tbb": 25_000, "workqueue": 400_000}
+# Sharing a job with a worker that spins costs 0.5 µs, and with two threads saves half the work.
+# Waking a sleeping one up costs 15 µs: that much it may miss, and up to there it goes on spinning
+# for the next job, so that in a training loop nobody sleeps.
+THRESHOLD = 3_000  # ns of work on one thread
+WAKE = 30_000  # ns of work
+IDLE = 1_000_000  # ns
 _NEVER = 2**50  # far from overflow when scaled
+
+cells = _pool.new_cells(numba.config.NUMBA_NUM_THREADS)
+CELLS = cells.ctypes.data
 
 
 class Policy:
     """The launch decision: ``work >= policy.threshold`` goes to the threads."""
 
     def __init__(self):
-        self.layer = None  # Numba's threading layer, once started
-        self.forked = False
+        self.started = False
+        self.workers = []
         self.limits = thread_limits()
         self.set_threads(min(self.limits.values()))
 
     def set_threads(self, count):
         self.threads = count
-        self._publish()
-
-    def _publish(self, layer=None):
-        layer = layer or self.layer
-        threshold = THRESHOLDS[layer or "omp"]
-        self.threshold = threshold if self.threads > 1 and not self.forked else _NEVER
-        STATE[THREADS] = self.threads
-        STATE[THRESHOLD] = self.threshold
-        # Until the layer is known it may turn out to be one that aborts on two launches at once.
-        STATE[GUARDED] = layer is None or layer == "workqueue"
+        self.threshold = THRESHOLD if count > 1 else _NEVER
+        cells[_pool.THRESHOLD] = _NEVER
+        if self.started:
+            self.start()
 
     def start(self):
-        """Start Numba's threads, and take the threshold of the layer that it chose."""
-        if self.layer is None:
-            with global_compiler_lock:
-                if self.layer is None:
-                    layer = _start_numba_threads()
-                    self._publish(layer)
-                    self.layer = layer  # last: who sees it sees the rules that go with it
+        """Start the workers that are missing, and let compiled code share its work."""
+        with global_compiler_lock:
+            if not self.started:
+                _prepare_cells()
+                self.started = True
+            while len(self.workers) < self.threads - 1:
+                self.workers.append(_start_worker(len(self.workers) + 1))
+            cells[_pool.THREADS] = self.threads
+            cells[_pool.THRESHOLD] = self.threshold
 
     def after_fork(self):
-        """In a forked child, threads that the parent had started do not exist: stay serial."""
-        STATE[BUSY] = STATE[RESUME] = 0
-        if self.layer is not None or numba.np.ufunc.parallel._is_initialized:
-            self.forked = True
-            self.set_threads(1)
+        """A child has no workers; its first large launch starts its own."""
+        cells[:] = 0
+        cells[_pool.THRESHOLD] = _NEVER
+        self.started = False
+        self.workers = []
+
+    def end(self):
+        """End the workers, before Python takes away what they run on."""
+        self.threshold = cells[_pool.THRESHOLD] = _NEVER
+        cells[_pool.ENDING] = 1
+        for number, worker in enumerate(self.workers, 1):
+            _compiled("wake").ctypes(CELLS, number)
+            worker.join(timeout=1.0)
 
 
-def _start_numba_threads():
-    """Start Numba's threads; returns the name of its threading layer."""
-    import multiprocessing  # Numba is about to import it anyway
+# ------------------------------------------------------------------ workers
 
-    method = multiprocessing.get_start_method(allow_none=True)
-    numba.get_num_threads()
-    if method is None:  # Numba asked for it, which fixes it; leave the choice to the user
-        multiprocessing.set_start_method(None, force=True)
-    return numba.threading_layer()
+_INT = types.int64
+_SIGNATURES = {
+    "run": _INT(*[_INT] * 6, types.float64),
+    "serve": types.void(_INT, _INT),
+    "wake": types.void(_INT, _INT),
+    "spin": types.void(_INT),
+}
+
+
+@functools.cache
+def _compiled(name):
+    return compile_callback(getattr(_pool, name), _SIGNATURES[name], f"pool.{name}")
+
+
+def _prepare_cells():
+    sleep, rouse, give_way, _ = _system()
+    cells[_pool.SLEEP], cells[_pool.ROUSE], cells[_pool.YIELD] = sleep, rouse, give_way
+    cells[_pool.RUN] = _compiled("run").address
+    cells[_pool.WAKE] = WAKE
+    _compiled("serve"), _compiled("wake")
+    spins, spin = 2_000, _compiled("spin").ctypes
+    started = time.perf_counter_ns()
+    spin(spins)
+    cells[_pool.SPINS] = IDLE * spins // max(1, time.perf_counter_ns() - started)
+
+
+def _start_worker(number):
+    cells[_pool.worker_cell(number, _pool.SEMAPHORE)] = _system()[3]()
+    serve = _compiled("serve").ctypes
+    worker = threading.Thread(
+        target=serve, args=(CELLS, number), name=f"fastgrad-{number}", daemon=True
+    )
+    worker.start()
+    return worker
+
+
+@functools.cache
+def _system():
+    """Addresses of what sleeps on a semaphore, what rouses a sleeper, and what gives way to
+    another thread; and a function that makes a semaphore.
+    """
+    if sys.platform == "win32":
+        library = ctypes.WinDLL("kernel32")
+        names = ("WaitForSingleObject", "ReleaseSemaphore", "SwitchToThread")
+        create = library.CreateSemaphoreW
+        create.restype = ctypes.c_void_p
+        make = functools.partial(create, None, 0, 2**30, None)
+    elif sys.platform == "darwin":
+        library = ctypes.CDLL(None)
+        names = ("dispatch_semaphore_wait", "dispatch_semaphore_signal", "sched_yield")
+        create = library.dispatch_semaphore_create
+        create.restype = ctypes.c_void_p
+        make = functools.partial(create, ctypes.c_ssize_t(0))
+    else:
+        library = ctypes.CDLL(None)
+        names = ("sem_wait", "sem_post", "sched_yield")
+
+        def make():
+            semaphore = np.zeros(16, np.int64)  # more than any system's sem_t
+            _kept.append(semaphore)
+            library.sem_init(ctypes.c_void_p(semaphore.ctypes.data), 0, 0)
+            return semaphore.ctypes.data
+
+    addresses = (ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in names)
+    return *addresses, make
+
+
+_kept = []
+
+
+# ------------------------------------------------------------------ limits
 
 
 def thread_limits():
@@ -135,6 +204,7 @@ def _read_quota(group):
 
 
 policy = Policy()
+atexit.register(policy.end)
 if hasattr(os, "register_at_fork"):
     # A fork waits for another thread that compiles, or starts threads: its child would inherit
     # the lock, held for ever.
@@ -150,7 +220,7 @@ def get_num_threads():
     """Number of threads that kernels run on.
 
     The default is the least of the CPU affinity, the container's CPU quota and
-    ``NUMBA_NUM_THREADS``. A process forked after threads were started stays at 1.
+    ``NUMBA_NUM_THREADS``.
 
     >>> import fastgrad
     >>> fastgrad.get_num_threads() >= 1
@@ -163,7 +233,7 @@ def set_num_threads(count):
     """Set the number of threads that kernels run on. Results do not depend on it, to the bit.
 
     Raises ``TypeError`` for anything but an integer, ``ValueError`` for one below 1 or above
-    ``NUMBA_NUM_THREADS``. In a process forked after threads were started the number stays 1.
+    ``NUMBA_NUM_THREADS``.
 
     >>> import fastgrad
     >>> before = fastgrad.get_num_threads()
@@ -177,4 +247,4 @@ def set_num_threads(count):
     most = numba.config.NUMBA_NUM_THREADS
     if not 1 <= count <= most:
         raise ValueError(f"set_num_threads: {count} is out of range; expected 1 to {most}")
-    policy.set_threads(1 if policy.forked else int(count))
+    policy.set_threads(int(count))

@@ -39,6 +39,7 @@ TILE_ROWS, TILE_VECTORS = {
 TILE_WIDTH_BYTES = TILE_VECTORS * _REGISTER_BYTES
 # With one or two rows a wider tile keeps as many accumulators busy, and reads longer rows of B.
 WIDE_ROWS, WIDE_VECTORS = 2, 8 if _REGISTERS == 32 else 6
+_NEAR = 5  # rows of A that are reached from one pointer
 
 
 def _index(value):
@@ -85,24 +86,27 @@ class _Tile:
         initial = self._phis()
         self._incoming(initial, [[zero] * self.vectors] * self.rows, fresh)
         self._incoming(initial, first, resumed)
+        bases = [self._opaque(self._row(a, a_row, i)) for i in range(0, self.rows, _NEAR)]
+        offsets = [self._opaque(builder.mul(a_row, _index(i))) for i in range(_NEAR)]
         builder.cbranch(builder.icmp_signed(">", depth, _index(0)), loop, done)
 
         builder.position_at_end(loop)
-        k = builder.phi(_INT64)
-        a_now, b_now = builder.phi(a.type), builder.phi(b.type)
+        k, b_now = builder.phi(_INT64), builder.phi(b.type)
+        a_now = [builder.phi(a.type) for _ in bases]
         totals = self._phis()
         b_row = self._load_row(b_now)
         updated = []
         for i in range(self.rows):
-            factor = splat_value(builder, builder.load(self._row(a_now, a_row, i)), self.kind)
+            base, offset = a_now[i // _NEAR], offsets[i % _NEAR]
+            factor = splat_value(builder, builder.load(builder.gep(base, [offset])), self.kind)
             updated.append(
                 [self._multiply_add(factor, b_row[j], totals[i][j]) for j in range(self.vectors)]
             )
         k_next = builder.add(k, _index(1))
         for phi, origin, following in (
             (k, _index(0), k_next),
-            (a_now, a, builder.gep(a_now, [a_step])),
             (b_now, b, builder.gep(b_now, [b_step])),
+            *((a_now[j], base, builder.gep(a_now[j], [a_step])) for j, base in enumerate(bases)),
         ):
             phi.add_incoming(origin, ready)
             phi.add_incoming(following, loop)
@@ -117,6 +121,15 @@ class _Tile:
         for i in range(self.rows):
             self._store_row(final[i], self._row(c, c_row, i))
         builder.ret_void()
+
+    def _opaque(self, value):
+        """The same value, of which the compiler knows nothing.
+
+        It would reach the rows of A by adding one stride after the other, a chain as long as the
+        multiplications take.
+        """
+        kind = ir.FunctionType(value.type, [value.type])
+        return self.builder.asm(kind, "", "=r,0", [value], False)
 
     def _multiply_add(self, factor, vector, total):
         # fmuladd fuses where the CPU has the instruction, and does not call a library where not.

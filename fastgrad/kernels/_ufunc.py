@@ -16,8 +16,8 @@ once decides between one thread and several for all of them.
 """
 
 import ctypes
+import functools
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
@@ -26,9 +26,10 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, register_jitable
 
 from . import _simd
+from ._compile import compile_callback
 from ._cpu import target
-from ._jit import compile_callback, compile_function, cut, leave, swap_thread_count, try_enter
-from ._threads import STATE, THREADS, THRESHOLD, policy
+from ._pool import RUN, THRESHOLD, peek
+from ._threads import CELLS, policy
 
 _INT64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
@@ -41,8 +42,9 @@ LOOP_SIGNATURE = types.void(
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 # The record behind a loop's ``data``: what the shared entry must know of it.
-ADDRESS, COST, OPERANDS, STATE_ADDRESS = range(4)
+ADDRESS, COST, OPERANDS, CELLS_AT, PART = range(5)
 _COST_UNITS = 1024  # COST is nanoseconds per this many elements
+_GRAIN, _CHUNKS = 64, 8  # elements: whole cache lines of any type; most chunks in a share
 
 
 # ------------------------------------------------------------------ pieces of a loop
@@ -79,43 +81,49 @@ def address_of(typing_context, pointer):
     def codegen(context, builder, sig, args):
         return builder.ptrtoint(args[0], _INT64)
 
-    return types.int64(types.voidptr), codegen
+    return types.int64(pointer), codegen
 
 
 @intrinsic
-def pointer_to(typing_context, address):
-    """An integer as a pointer."""
-
-    def codegen(context, builder, sig, args):
-        return builder.inttoptr(args[0], _BYTES)
-
-    return types.voidptr(types.int64), codegen
-
-
-@intrinsic
-def call_loop(typing_context, address, operands, args, start, stop, steps, careful):
-    """Run the loop at ``address`` on the elements from ``start`` to ``stop``."""
+def call_loop(typing_context, loop, operands, args, start, stop, steps, careful):
+    """Run the loop at an address on the elements from ``start`` to ``stop``."""
 
     def codegen(context, builder, sig, values):
-        address, operands, args, start, stop, steps, careful = values
+        loop, operands, args, start, stop, steps, careful = values
+        args = builder.inttoptr(args, _BYTES.as_pointer())
+        steps = builder.inttoptr(steps, _INT64.as_pointer())
         most = 8
         shifted = cgutils.alloca_once(builder, _BYTES, size=_INT64(most))
         size = cgutils.alloca_once_value(builder, builder.sub(stop, start))
-        with cgutils.for_range(builder, operands) as loop:
-            step = builder.load(builder.gep(steps, [loop.index]))
-            base = builder.load(builder.gep(args, [loop.index]))
+        with cgutils.for_range(builder, operands) as each:
+            step = builder.load(builder.gep(steps, [each.index]))
+            base = builder.load(builder.gep(args, [each.index]))
             moved = builder.gep(base, [builder.mul(start, step)])
-            builder.store(moved, builder.gep(shifted, [loop.index]))
+            builder.store(moved, builder.gep(shifted, [each.index]))
         kind = ir.FunctionType(ir.VoidType(), [shifted.type, size.type, size.type, _BYTES])
-        function = builder.inttoptr(address, kind.as_pointer())
+        function = builder.inttoptr(loop, kind.as_pointer())
         flag = builder.inttoptr(builder.zext(careful, _INT64), _BYTES)
         builder.call(function, [shifted, size, steps, flag])
         return context.get_dummy_value()
 
-    pointers, index = types.CPointer(types.voidptr), types.intp
-    numbers = types.CPointer(types.intp)
-    sig = types.void(index, index, pointers, index, index, numbers, types.boolean)
-    return sig, codegen
+    return types.void(*[types.int64] * 6, types.boolean), codegen
+
+
+@intrinsic
+def share_loop(typing_context, cells, part, job, n, work):
+    """Hand a loop over ``n`` elements to the pool; ``job`` is what ``part`` gets."""
+
+    def codegen(context, builder, sig, values):
+        cells, part, job, n, work = values
+        place = builder.ptrtoint(cgutils.alloca_once_value(builder, job), _INT64)
+        run = builder.load(builder.gep(builder.inttoptr(cells, _INT64.as_pointer()), [_INT64(RUN)]))
+        kind = ir.FunctionType(_INT64, [_INT64] * 6 + [work.type])
+        function = builder.inttoptr(run, kind.as_pointer())
+        builder.call(function, [cells, part, place, n, _INT64(_GRAIN), _INT64(_CHUNKS), work])
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(integer, integer, job, integer, types.float64), codegen
 
 
 @intrinsic
@@ -235,46 +243,46 @@ def _sequential(args, steps, operands, n):
     return False
 
 
-def _split(loop, operands, args, n, steps, work, state):
-    """Run a loop on all threads, in parts of whole cache lines."""
-    began = try_enter(state)
-    if began:
-        parts = state[THREADS]
-        before = swap_thread_count(parts)
-        for part in numba.prange(parts):
-            start, stop = cut(n, 64, part, parts), cut(n, 64, part + 1, parts)
-            call_loop(loop, operands, args, start, stop, steps, False)
-        swap_thread_count(before)
-        leave(state, began, work)
+def _entry(args, dims, steps, data):
+    """The C loop of every ufunc; ``data`` is the record of what it is to run."""
+    flags = save_flags()
+    record = carray(data, (5,), np.int64)
+    loop, operands, n = record[ADDRESS], record[OPERANDS], dims[0]
+    cells, cost = record[CELLS_AT], record[COST]
+    args_at, steps_at = address_of(args), address_of(steps)
+    if _sequential(args, steps, operands, n):
+        call_loop(loop, operands, args_at, 0, n, steps_at, True)
+    elif n * cost < peek(cells, THRESHOLD) * _COST_UNITS:
+        call_loop(loop, operands, args_at, 0, n, steps_at, False)
     else:
-        call_loop(loop, operands, args, 0, n, steps, False)
+        job = (loop, operands, args_at, steps_at)
+        share_loop(cells, record[PART], job, n, n * cost / _COST_UNITS)
+    restore_flags(flags)
 
 
-def _make_entry():
-    policy.start()
-    split = compile_function(_split, "ufunc.split", parallel=True)
+def _part(job, start, stop):
+    """Elements ``start`` to ``stop`` of the job that ``_entry`` packed."""
+    record = carray(job, (4,), np.int64)
+    call_loop(record[0], record[1], record[2], start, stop, record[3], False)
+    return 0
 
-    def entry(args, dims, steps, data):
-        flags = save_flags()
-        record = carray(data, (4,), np.int64)
-        state = carray(pointer_to(record[STATE_ADDRESS]), (5,), np.int64)
-        loop, operands, n = record[ADDRESS], record[OPERANDS], dims[0]
-        if _sequential(args, steps, operands, n):
-            call_loop(loop, operands, args, 0, n, steps, True)
-        elif n * record[COST] < state[THRESHOLD] * _COST_UNITS:
-            call_loop(loop, operands, args, 0, n, steps, False)
-        else:
-            work = n * record[COST] / _COST_UNITS
-            split(loop, operands, args, n, steps, work, state)
-        restore_flags(flags)
 
-    return compile_callback(entry, LOOP_SIGNATURE, "ufunc.entry")
+_PART_SIGNATURE = types.int64(types.voidptr, types.int64, types.int64)
 
 
 # ------------------------------------------------------------------ ufuncs
 
 _alive = []  # whatever NumPy's ufuncs point to
-_entry = None
+
+
+@functools.cache
+def _shared_parts():
+    """What all ufuncs share, compiled: the entry, and the job that it hands out."""
+    policy.start()
+    return (
+        compile_callback(_entry, LOOP_SIGNATURE, "ufunc.entry"),
+        compile_callback(_part, _PART_SIGNATURE, "ufunc.part"),
+    )
 
 
 def _capi_make_ufunc():
@@ -320,17 +328,15 @@ class Elementwise:
         return self._ufunc
 
     def _build(self):
-        global _entry
-        if _entry is None:
-            _entry = _make_entry()
+        entry, part = _shared_parts()
         loops = [self._compile(dtype) for dtype in _DTYPES]
         operands = self.inputs + 1
         cost = max(1, round(self.cost * _COST_UNITS))
         records = np.array(
-            [[loop.address, cost, operands, STATE.ctypes.data] for loop in loops], np.int64
+            [[loop.address, cost, operands, CELLS, part.address] for loop in loops], np.int64
         )
         count = len(_DTYPES)
-        entries = (ctypes.c_void_p * count)(*[_entry.address] * count)
+        entries = (ctypes.c_void_p * count)(*[entry.address] * count)
         data = (ctypes.c_void_p * count)(*(row.ctypes.data for row in records))
         kinds = (ctypes.c_char * (count * operands))(
             *(dtype.num for dtype in _DTYPES for _ in range(operands))

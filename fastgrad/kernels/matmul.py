@@ -15,11 +15,14 @@ Every element is a single chain of fused multiply-adds over ascending k (in ``_d
 per vector lane), so no result depends on the number of threads.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._simd import fma, lane_sum, lanes, load, load_part, store, store_part, turn_block, zeros
+from ._threads import policy
 from ._tile import (
     TILE_ROWS,
     TILE_VECTORS,
@@ -42,14 +45,39 @@ __all__ = [
 
 _DEPTH = 384  # k-block of a packed panel: a strip of A (14 × 384 float32) fills half of L1
 _STRIP = 16 * (_DEPTH + 16)  # elements of the copy of a strip: up to 16 rows, skewed
+_STRIPS = 8  # strips copied at a time, in long reads where A is turned
 _GROUP_BYTES = 1 << 20  # packed B kept in L2 at a time
-_DIRECT_BYTES = 1 << 20  # from there on B is packed; from half of it where A is turned
+_DIRECT_BYTES = 1 << 20  # from there on B is packed
+_BLOCKS = 2  # blocks of a packed product for each thread
 _PACKED_ROWS = 8  # with fewer rows a packed panel is not used often enough
 _FEW = 4  # up to so many columns, dot products beat tiles that are mostly masked
-_NANOSECONDS_PER_STEP = 1 / 60  # per multiply-add, on one thread
+_NANOSECONDS_PER_STEP = 1 / 80  # per multiply-add, on one thread
+_NANOSECONDS_PER_BYTE = 1 / 100  # of B where there are few rows, on one thread
 
 
-@kernel
+@register_jitable
+def _work(rows, depth, columns, c):
+    """Nanoseconds of a product on one thread; the last vector of columns counts whole."""
+    lane = lanes(c)
+    padded = (columns + lane - 1) // lane * lane
+    return depth * padded * (rows * _NANOSECONDS_PER_STEP + c.itemsize * _NANOSECONDS_PER_BYTE)
+
+
+@register_jitable
+def _cut_directly(c):
+    """(rows, columns) of a tile, and how many strips and panels they make."""
+    rows, columns = c.shape
+    height, vectors = (WIDE_ROWS, WIDE_VECTORS) if rows <= WIDE_ROWS else (TILE_ROWS, TILE_VECTORS)
+    width = vectors * tile_lanes(c)
+    return width, (rows + height - 1) // height, (columns + width - 1) // width
+
+
+def _plan_direct(a, b, bias, c, a_turned, resume):
+    _, strips, panels = _cut_directly(c)
+    return strips * panels, _work(c.shape[0], b.shape[0], c.shape[1], c)
+
+
+@kernel(plan=_plan_direct)
 def _direct(start, stop, a, b, bias, c, a_turned, resume):
     """Tiles ``start`` to ``stop`` of C; tiles run along a strip of rows.
 
@@ -58,65 +86,86 @@ def _direct(start, stop, a, b, bias, c, a_turned, resume):
     rows, columns = c.shape
     depth = b.shape[0]
     a_row, a_step = (1, rows) if a_turned else (depth, 1)
-    height, vectors = (WIDE_ROWS, WIDE_VECTORS) if rows <= WIDE_ROWS else (TILE_ROWS, TILE_VECTORS)
-    width = vectors * tile_lanes(c)
-    strips = (rows + height - 1) // height
-    panels = (columns + width - 1) // width
+    width, strips, panels = _cut_directly(c)
+    height = (rows + strips - 1) // strips  # no strip is empty, as all but the last were full
     for tile in range(start, stop):
         strip, panel = tile // panels, tile % panels
-        top, bottom = rows * strip // strips, rows * (strip + 1) // strips
-        left = panel * width
+        top, left = strip * height, panel * width
         multiply_tile(
             a, top * a_row, a_row, a_step,
             b, left, columns, depth,
             resume, bias, left, 0,
             c, top * columns + left, columns,
-            bottom - top, min(width, columns - left),
+            min(height, rows - top), min(width, columns - left),
         )  # fmt: skip
 
 
-@kernel
-def _packed(start, stop, a, b, bias, c, a_turned, b_turned, resume, panels, strip_copy):
-    """Panels ``start`` to ``stop`` of C, through packed copies.
+def _plan_packed(a, b, bias, c, a_turned, b_turned, resume, down, across, space):
+    depth = b.shape[1] if b_turned else b.shape[0]
+    return down * across, _work(c.shape[0], depth, c.shape[1], c)
 
-    panels       (panels of C, _DEPTH, width) scratch; a part uses the region of its first panel
-    strip_copy   (panels of C, _STRIP) scratch, likewise
+
+@kernel(plan=_plan_packed)
+def _packed(start, stop, a, b, bias, c, a_turned, b_turned, resume, down, across, space):
+    """Blocks ``start`` to ``stop`` of C, which is cut into ``down × across``, by packed copies.
+
+    space    scratch (blocks, size): the panels of B, and a strip of A, of each block
     """
     rows, columns = c.shape
     depth = b.shape[1] if b_turned else b.shape[0]
     a_row, a_step = (1, rows) if a_turned else (depth, 1)
     width = TILE_VECTORS * tile_lanes(c)
     group = max(1, _GROUP_BYTES // (_DEPTH * width * c.itemsize))
-    strips = (rows + TILE_ROWS - 1) // TILE_ROWS
-    panels_at, strip_at = start * _DEPTH * width, start * _STRIP
-    for first in range(start, stop, group):
-        last = min(first + group, stop)
-        for k in range(0, depth, _DEPTH):
-            steps = min(_DEPTH, depth - k)
-            if b_turned:
-                _pack_turned(b, panels, panels_at, k, steps, first, last)
-            else:
-                _pack_panels(b, panels, panels_at, k, steps, first, last)
-            for strip in range(strips):
-                top, bottom = rows * strip // strips, rows * (strip + 1) // strips
-                height, origin = bottom - top, top * a_row + k * a_step
-                row, step = _copy_strip(
-                    a, origin, a_row, a_step, strip_copy, strip_at, height, steps
-                )
-                for panel in range(first, last):
-                    left = panel * width
-                    c_at, count = top * columns + left, min(width, columns - left)
-                    b_at = panels_at + (panel - first) * steps * width
-                    if k == 0:
-                        multiply_tile(
-                            strip_copy, strip_at, row, step, panels, b_at, width, steps,
-                            resume, bias, left, 0, c, c_at, columns, height, count,
+    panels, strips = (columns + width - 1) // width, (rows + TILE_ROWS - 1) // TILE_ROWS
+    most = (rows + strips - 1) // strips  # rows in a strip
+    flat_a, copies = a.ravel(), space.ravel()
+    jump = (depth if a_step == 1 else rows) * c.itemsize
+    for block in range(start, stop):
+        high, low = strips * (block // across) // down, strips * (block // across + 1) // down
+        left, right = panels * (block % across) // across, panels * (block % across + 1) // across
+        strips_at = block * space.shape[1]
+        panels_at = strips_at + _STRIPS * _STRIP
+        row, step = a_row, a_step
+        # A strip is copied where that is a small part of the work, or where its lines are far
+        # apart: in the same sets of the L1 cache, or each on a page of its own.
+        copied = right - left >= 4 or jump % 4096 == 0 or (a_turned and right - left > 1)
+        for first in range(left, right, group):
+            last = min(first + group, right)
+            for k in range(0, depth, _DEPTH):
+                steps = min(_DEPTH, depth - k)
+                if b_turned:
+                    _pack_turned(b, copies, panels_at, k, steps, first, last)
+                else:
+                    _pack_panels(b, copies, panels_at, k, steps, first, last)
+                for top_strip in range(high, low, _STRIPS):
+                    end_strip = min(top_strip + _STRIPS, low)
+                    if copied:
+                        row, step = _copy_strips(
+                            a, a_row, a_step, k, steps, rows, most, top_strip, end_strip,
+                            copies, strips_at,
                         )  # fmt: skip
-                    else:
-                        multiply_tile(
-                            strip_copy, strip_at, row, step, panels, b_at, width, steps,
-                            True, c, c_at, columns, c, c_at, columns, height, count,
-                        )  # fmt: skip
+                    for strip in range(top_strip, end_strip):
+                        top = strip * most
+                        height = min(most, rows - top)
+                        if copied:
+                            a_strip, a_at = copies, strips_at + (strip - top_strip) * _STRIP
+                        else:
+                            a_strip, a_at = flat_a, top * a_row + k * a_step
+                            row, step = a_row, a_step
+                        for panel in range(first, last):
+                            at = panel * width
+                            c_at, count = top * columns + at, min(width, columns - at)
+                            b_at = panels_at + (panel - first) * steps * width
+                            if k == 0:
+                                multiply_tile(
+                                    a_strip, a_at, row, step, copies, b_at, width, steps,
+                                    resume, bias, at, 0, c, c_at, columns, height, count,
+                                )  # fmt: skip
+                            else:
+                                multiply_tile(
+                                    a_strip, a_at, row, step, copies, b_at, width, steps,
+                                    True, c, c_at, columns, c, c_at, columns, height, count,
+                                )  # fmt: skip
 
 
 @register_jitable
@@ -159,32 +208,45 @@ def _pack_turned(b, panels, at, k, steps, first, last):
 
 
 @register_jitable
-def _copy_strip(a, origin, a_row, a_step, strip, at, height, steps):
-    """Copy a strip of A; returns the distances between its rows and between its steps.
+def _copy_strips(a, a_row, a_step, k, steps, rows, most, first, last, space, at):
+    """Copy steps ``k`` on of strips ``first`` to ``last`` of A, each to ``_STRIP`` elements.
 
-    Unmoved, rows a multiple of 4 KiB apart would all fall into one set of the L1 cache.
+    Returns the distances between rows and between steps of the copies. Unmoved, rows a multiple
+    of 4 KiB apart would all fall into one set of the L1 cache.
     """
     lane = lanes(a)
     if a_step == 1:
         row = steps + 16
         whole = steps // lane * lane
-        for i in range(height):
-            source, target = origin + i * a_row, at + i * row
-            for k in range(0, whole, lane):
-                store(strip, target + k, load(a, source + k))
-            if whole < steps:
-                rest = steps - whole
-                store_part(strip, target + whole, rest, load_part(a, source + whole, rest, 0.0))
+        for strip in range(first, last):
+            top = strip * most
+            for i in range(top, min(rows, top + most)):
+                source, target = i * a_row + k, at + (strip - first) * _STRIP + (i - top) * row
+                for j in range(0, whole, lane):
+                    store(space, target + j, load(a, source + j))
+                if whole < steps:
+                    rest = load_part(a, source + whole, steps - whole, 0.0)
+                    store_part(space, target + whole, steps - whole, rest)
         return row, 1
-    for k in range(steps):
-        source, target = origin + k * a_step, at + k * 16
-        for i in range(0, height, lane):
-            count = min(lane, height - i)
-            store_part(strip, target + i, count, load_part(a, source + i, count, 0.0))
+    for j in range(steps):
+        source = (k + j) * a_step
+        for strip in range(first, last):
+            top = strip * most
+            target = at + (strip - first) * _STRIP + j * 16
+            # lanes beyond the strip are copied and not used
+            for i in range(top, min(rows, top + most), lane):
+                if i + lane <= rows:
+                    store(space, target + i - top, load(a, source + i))
+                else:
+                    store(space, target + i - top, load_part(a, source + i, rows - i, 0.0))
     return 1, 16
 
 
-@kernel
+def _plan_dots(a, b, bias, c, swapped, resume):
+    return a.shape[0], a.shape[0] * b.shape[0] * (a.shape[1] * 0.05 + 5.0)
+
+
+@kernel(plan=_plan_dots)
 def _dots(start, stop, a, b, bias, c, swapped, resume):
     """Rows ``start`` to ``stop`` of ``C = A · Bᵀ``: a (rows, depth), b (columns, depth).
 
@@ -231,46 +293,54 @@ def _transpose(start, stop, x, out):
             )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
+def _grid(strips, panels, ratio, parts):
+    """How to cut C into ``parts`` blocks: (down, across). Nearly square ones copy least."""
+    divisors = [part for part in range(1, parts + 1) if parts % part == 0]
+    down = min(divisors, key=lambda part: part + parts / part * ratio)
+    return min(down, strips), min(parts // down, panels)
+
+
+_NO_BIAS = {np.dtype(kind): np.zeros(1, kind) for kind in (np.float32, np.float64)}
+
+
 def _multiply(a, b, bias, out, a_turned, b_turned):
     """out = A · B + bias through tiles."""
     rows, columns = out.shape
-    depth = b.shape[1 if b_turned else 0]
+    itemsize = out.itemsize
     resume = bias is not None
     if not resume:
-        bias = out.ravel()  # of the right type, and not read
-    work = rows * depth * columns * _NANOSECONDS_PER_STEP
-    width = TILE_WIDTH_BYTES // out.itemsize
-    panels = -(-columns // width)
-    b_bytes = depth * columns * out.itemsize
-    limit = _DIRECT_BYTES // 2 if a_turned else _DIRECT_BYTES
-    if b_bytes > limit and rows >= _PACKED_ROWS and columns > width:
-        region = _DEPTH * width
-        space = scratch(panels * (region + _STRIP), out.dtype)
-        split = panels * region
-        _packed(
-            panels, work, a, b, bias, out, a_turned, b_turned, resume, space[:split], space[split:]
-        )
-        return
+        bias = _NO_BIAS[out.dtype]
+    panels = -(-columns * itemsize // TILE_WIDTH_BYTES)
     if b_turned:
-        b = transpose(b, scratch(depth * columns, out.dtype)[: depth * columns].reshape(depth, -1))
-    if rows <= WIDE_ROWS:
-        tiles = -(-columns * TILE_VECTORS // (width * WIDE_VECTORS))
+        direct = panels == 1 or b.size == 0
+    elif a_turned and panels > 1 and (b.shape[0] > _DEPTH or rows * itemsize % 4096 == 0):
+        direct = False
     else:
-        tiles = panels * -(-rows // TILE_ROWS)
-    _direct(tiles, work, a, b, bias, out, a_turned, resume)
+        direct = panels == 1 or b.size * itemsize <= _DIRECT_BYTES or rows < _PACKED_ROWS
+    if direct:
+        if b_turned:
+            b = transpose(b, scratch(b.size, out.dtype)[: b.size].reshape(-1, columns))
+        _direct(a, b, bias, out, a_turned, resume)
+        return
+    width = TILE_WIDTH_BYTES // itemsize
+    down, across = _grid(-(-rows // TILE_ROWS), panels, rows / columns, _BLOCKS * policy.threads)
+    group = min(-(-panels // across), max(1, _GROUP_BYTES // (_DEPTH * TILE_WIDTH_BYTES)))
+    size = _STRIPS * _STRIP + group * _DEPTH * width
+    space = scratch(down * across * size, out.dtype)[: down * across * size].reshape(-1, size)
+    _packed(a, b, bias, out, a_turned, b_turned, resume, down, across, space)
 
 
 def _multiply_dots(a, b, bias, out):
     """out (rows, columns) = a (rows, depth) · b (columns, depth)ᵀ + bias."""
     resume = bias is not None
     if not resume:
-        bias = out.ravel()
+        bias = _NO_BIAS[out.dtype]
     rows, columns = out.shape
-    work = rows * columns * (a.shape[1] * 0.05 + 5)
     if rows >= columns:
-        _dots(rows, work, a, b, bias, out, False, resume)
+        _dots(a, b, bias, out, False, resume)
     else:  # share the longer side out between threads
-        _dots(columns, work, b, a, bias, out, True, resume)
+        _dots(b, a, bias, out, True, resume)
 
 
 def matmul(a, b, bias=None, out=None):

@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._simd import lane_max, lane_sum, lanes, load, load_part, maximum, splat, store, store_part
-from .elementwise import copy
+from .elementwise import fill
 
 __all__ = [
     "amax",
@@ -244,9 +244,62 @@ def argmax(x, axis=-1):
     return out.reshape(turned.shape[:-1])
 
 
+@kernel(grain=4)
+def _expand(start, stop, x, out, n, inner):
+    """Rows ``start`` to ``stop`` of out (outer, n, inner), each a copy of x (outer, inner)."""
+    lane = lanes(x)
+    whole = inner // lane * lane
+    for row in range(start, stop):
+        source, target = row // n * inner, row * inner
+        for i in range(0, whole, lane):
+            store(out, target + i, load(x, source + i))
+        if whole < inner:
+            rest = inner - whole
+            store_part(out, target + whole, rest, load_part(x, source + whole, rest, 0.0))
+
+
+@kernel
+def _spread(start, stop, x, out, n):
+    """Rows ``start`` to ``stop`` of out (rows, n), each one element of x (rows)."""
+    lane = lanes(x)
+    whole = n // lane * lane
+    for row in range(start, stop):
+        value, target = splat(x, x[row]), row * n
+        for i in range(0, whole, lane):
+            store(out, target + i, value)
+        if whole < n:
+            store_part(out, target + whole, n - whole, value)
+
+
+@lru_cache(maxsize=4096)
+def _stretch(shape, to):
+    """(outer, n, inner) where neighbouring axes are stretched to ``n`` elements, else None."""
+    shape = (1,) * (len(to) - len(shape)) + shape
+    axes = [axis for axis, size in enumerate(shape) if size != to[axis]]
+    if not axes or axes != list(range(axes[0], axes[-1] + 1)) or 0 in to:
+        return None
+    start, stop = axes[0], axes[-1] + 1
+    return math.prod(to[:start]), math.prod(to[start:stop]), math.prod(to[stop:])
+
+
+_SMALL = 4096  # elements; below, NumPy's broadcast is done before a launch is
+
+
 def expand(x, shape):
     """``x`` broadcast to ``shape``, in an array of its own."""
-    return copy(x, out=np.empty(shape, x.dtype))
+    out = np.empty(shape, x.dtype)
+    parts = _stretch(x.shape, out.shape) if out.size > _SMALL else None
+    if parts is None:
+        out[...] = x
+        return out
+    outer, n, inner = parts
+    if outer == inner == 1:
+        fill(out, x.item())
+    elif inner == 1:
+        _spread(outer, out.size * 0.1, x.ravel(), out.ravel(), n)
+    else:
+        _expand(outer * n, out.size * 0.1, x.ravel(), out.ravel(), n, inner)
+    return out
 
 
 def unbroadcast(grad, shape):
