@@ -488,3 +488,31 @@ def test_twenty_steps_give_the_same_bits(kind):
     fg.set_num_threads(1)
     assert _train_twenty_steps(kind) == first
     assert first[0][-1] != first[0][0]
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("kind", "options", "averages"),
+    [
+        ("SGD", {"momentum": 0.5}, ["momentum_buffer"]),
+        ("Adam", {"betas": (0.5, 0.5)}, ["exp_avg", "exp_avg_sq"]),
+    ],
+)
+def test_averages_fade_to_zero_and_not_through_subnormal_numbers(
+    kind, options, averages, dtype, backend
+):
+    fg.set_backend(backend)
+    w = fg.tensor(np.ones(37, dtype), requires_grad=True)
+    optimizer = getattr(fg.optim, kind)([w], lr=0.0, **options)
+    gradient = np.ones(37, dtype)
+    gradient[3], gradient[5] = np.nan, 0.0
+    for step in range(1100):
+        w.grad = fg.Tensor(gradient if step == 0 else np.zeros(37, dtype))
+        optimizer.step()
+        for name in averages:
+            size = np.abs(optimizer.state[w][name])
+            assert not np.any((size > 0) & (size < np.finfo(dtype).tiny))
+    for name in averages:
+        assert np.isnan(optimizer.state[w][name][3])
+        assert not np.delete(optimizer.state[w][name], 3).any()

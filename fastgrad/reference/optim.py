@@ -7,6 +7,10 @@ from .elementwise import quiet
 __all__ = ["adam_step", "sgd_step"]
 
 
+def _flush(average):
+    average[np.abs(average) < np.finfo(average.dtype).tiny] = 0
+
+
 @quiet
 def sgd_step(param, grad, buffer, step, hyper, flags):
     lr, momentum, dampening, weight_decay = hyper.tolist()
@@ -21,6 +25,7 @@ def sgd_step(param, grad, buffer, step, hyper, flags):
         else:
             buffer *= momentum
             buffer += (1 - dampening) * d
+        _flush(buffer)
         d = d + momentum * buffer if nesterov else buffer
     param -= lr * d
 
@@ -40,6 +45,7 @@ def adam_step(param, grad, mean, square, peak, step, hyper, flags):
     mean += (1 - beta1) * g
     square *= beta2
     square += (1 - beta2) * g * g
+    _flush(mean), _flush(square)
     if amsgrad:
         np.maximum(peak, square, out=peak)
         square = peak
