@@ -335,7 +335,7 @@ def test_another_cpu_has_another_folder(cpu):
 def test_a_source_changed_after_import_does_not_spoil_the_cache(copy, tmp_path):
     """The code in memory is the old one; it must not be kept as that of the new source."""
     options = {"path": copy.parent, "FASTGRAD_CACHE_DIR": tmp_path / "cache"}
-    old = run(bare_scenarios.draw_from_sources, "np.uint64(blocks)", **options)
+    old = run(bare_scenarios.draw_from_sources, "1, blocks", **options)
     assert old["state"] == [0, 1]
     new = run(bare_scenarios.draw_from_sources, **options)
     assert new["state"] == [0, 10]

@@ -97,13 +97,12 @@ def exchange(typing_context, base, index, before, after):
 
 @intrinsic
 def count(typing_context, base, index, more):
-    """Add to a cell."""
+    """Add to a cell, whoever else does so at the same time; returns what it was before."""
 
     def codegen(context, builder, sig, args):
-        builder.atomic_rmw("add", _cell(builder, *args[:2]), args[2], "seq_cst")
-        return context.get_dummy_value()
+        return builder.atomic_rmw("add", _cell(builder, *args[:2]), args[2], "seq_cst")
 
-    return types.void(types.int64, types.int64, types.int64), codegen
+    return types.int64(types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic

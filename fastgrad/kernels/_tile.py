@@ -9,10 +9,14 @@ Each element is one chain of fused multiply-adds in ascending k, whatever the ti
 product is cut into tiles, or shared between threads, cannot change a bit of it.
 """
 
+import functools
+
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from ._compile import compile_callback
 from ._cpu import vector_registers
 from ._simd import (
     constant,
@@ -39,11 +43,21 @@ TILE_ROWS, TILE_VECTORS = {
 TILE_WIDTH_BYTES = TILE_VECTORS * _REGISTER_BYTES
 # With one or two rows a wider tile keeps as many accumulators busy, and reads longer rows of B.
 WIDE_ROWS, WIDE_VECTORS = 2, 8 if _REGISTERS == 32 else 6
+_TABLE_ROW = WIDE_VECTORS + 1
 _NEAR = 5  # rows of A that are reached from one pointer
 
 
 def _index(value):
     return ir.Constant(_INT64, value)
+
+
+def _kind_of(element):
+    """LLVM type of a tile's function."""
+    pointer = element.as_pointer()
+    # a, a_row, a_step, b, b_step, depth, resume, start, start_row, c, c_row, last
+    arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
+    arguments += [pointer, _INT64, pointer, _INT64, _INT64]
+    return ir.FunctionType(ir.VoidType(), arguments)
 
 
 class _Tile:
@@ -53,14 +67,10 @@ class _Tile:
         self.rows, self.vectors = rows, vectors
         self.lanes = _REGISTER_BYTES // (4 if suffix(element) == "f32" else 8)
         self.kind = ir.VectorType(element, self.lanes)
-        pointer = element.as_pointer()
         name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}"
         self.function = module.globals.get(name)
         if self.function is None:
-            # a, a_row, a_step, b, b_step, depth, resume, start, start_row, c, c_row, last
-            arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
-            arguments += [pointer, _INT64, pointer, _INT64, _INT64]
-            self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+            self.function = ir.Function(module, _kind_of(element), name)
             self.function.linkage = "internal"
             self.function.attributes.add("noinline")
             self._emit()
@@ -183,9 +193,47 @@ def tile_lanes(typing_context, x):
     return types.int64(x), codegen
 
 
+def _table(element):
+    """An intrinsic that gives the address of a table of tiles by (rows, vectors of columns)."""
+
+    @intrinsic
+    def table(typing_context):
+        def codegen(context, builder, sig, args):
+            tiles = [_index(0)] * ((TILE_ROWS + 1) * _TABLE_ROW)
+            for i in range(1, TILE_ROWS + 1):
+                for j in range(1, (WIDE_VECTORS if i <= WIDE_ROWS else TILE_VECTORS) + 1):
+                    tile = _Tile(builder.module, i, j, element).function
+                    tiles[i * _TABLE_ROW + j] = tile.ptrtoint(_INT64)
+            constant_type = ir.ArrayType(_INT64, len(tiles))
+            place = ir.GlobalVariable(builder.module, constant_type, "fastgrad_tiles")
+            place.initializer = ir.Constant(constant_type, tiles)
+            place.global_constant, place.linkage = True, "internal"
+            return builder.ptrtoint(place, _INT64)
+
+        return types.int64(), codegen
+
+    return table
+
+
+@functools.cache
+def tile_address(dtype):
+    """Address of a type's compiled tiles; kernels are given it, and share them."""
+    dtype = np.dtype(dtype)
+    element = ir.FloatType() if dtype.itemsize == 4 else ir.DoubleType()
+    scope = {"table": _table(element), "__name__": __name__}
+    exec("def tiles():\n    return table()", scope)
+    compiled = compile_callback(scope["tiles"], types.int64(), f"tile.{dtype.name}")
+    _compiled.append(compiled)
+    return compiled.ctypes()
+
+
+_compiled = []  # code lives as long as these
+
+
 @intrinsic
 def multiply_tile(
     typing_context,
+    tile,
     a, a_at, a_row, a_step,
     b, b_at, b_step,
     depth,
@@ -195,6 +243,7 @@ def multiply_tile(
 ):  # fmt: skip
     """``C = start + A · B`` on one tile; ``start`` is read only if ``resume``, else it is 0.
 
+    tile               address of the compiled tiles, ``tile_address(dtype)``
     a, b, start, c     1-d arrays; ``x_at`` is the index of the tile's first element
     a_row, a_step      distance between rows, and between successive k, of A
     b_step             distance between successive k of B, whose columns are contiguous
@@ -203,7 +252,7 @@ def multiply_tile(
     """
     index = types.int64
     sig = types.void(
-        a, index, index, index, b, index, index, index, types.boolean, start, index, index,
+        index, a, index, index, index, b, index, index, index, types.boolean, start, index, index,
         c, index, index, index, index,
     )  # fmt: skip
 
@@ -212,28 +261,19 @@ def multiply_tile(
             data = context.make_array(sig.args[position])(context, builder, args[position]).data
             return builder.gep(data, [args[position + 1]])
 
-        element = context.get_data_type(a.dtype)
-        lanes = _REGISTER_BYTES * 8 // a.dtype.bitwidth
-        rows, columns = args[15], args[16]
-        operands = [
-            address(0), args[2], args[3], address(4), args[6], args[7],
-            builder.trunc(args[8], ir.IntType(1)), address(9), args[11], address(12), args[14],
-        ]  # fmt: skip
+        rows, columns = args[16], args[17]
         # 1 to TILE_VECTORS vectors; the last one has 1 to `lanes` columns in use
+        lanes = _REGISTER_BYTES * 8 // a.dtype.bitwidth
         vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
         last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
-        finished = builder.append_basic_block("finished")
-        case = builder.add(builder.mul(rows, _index(WIDE_VECTORS + 1)), vectors)
-        switch = builder.switch(case, finished)
-        for i in range(1, TILE_ROWS + 1):
-            for j in range(1, (WIDE_VECTORS if i <= WIDE_ROWS else TILE_VECTORS) + 1):
-                block = builder.append_basic_block(f"tile_{i}x{j}")
-                switch.add_case(_index(i * (WIDE_VECTORS + 1) + j), block)
-                with builder.goto_block(block):
-                    tile = _Tile(builder.module, i, j, element)
-                    builder.call(tile.function, [*operands, last])
-                    builder.branch(finished)
-        builder.position_at_end(finished)
+        entry = builder.add(builder.mul(rows, _index(_TABLE_ROW)), vectors)
+        table = builder.inttoptr(args[0], _INT64.as_pointer())
+        kind = _kind_of(context.get_data_type(a.dtype))
+        run = builder.inttoptr(builder.load(builder.gep(table, [entry])), kind.as_pointer())
+        operands = [address(1), args[3], args[4], address(5), args[7], args[8]]
+        operands += [builder.trunc(args[9], ir.IntType(1)), address(10), args[12]]
+        operands += [address(13), args[15], last]
+        builder.call(run, operands)
         return context.get_dummy_value()
 
     return sig, codegen

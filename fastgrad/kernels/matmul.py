@@ -30,6 +30,7 @@ from ._tile import (
     WIDE_ROWS,
     WIDE_VECTORS,
     multiply_tile,
+    tile_address,
     tile_lanes,
 )
 from .reduce import sum
@@ -51,6 +52,8 @@ _DIRECT_BYTES = 1 << 20  # from there on B is packed
 _BLOCKS = 2  # blocks of a packed product for each thread
 _PACKED_ROWS = 8  # with fewer rows a packed panel is not used often enough
 _FEW = 4  # up to so many columns, dot products beat tiles that are mostly masked
+_NARROW_DEPTH = 64  # k-block of a narrow product: pages that are read at a time
+_SMALL_STEPS = 1 << 19  # multiply-adds of a layer whose gradients are computed in one launch
 _NANOSECONDS_PER_STEP = 1 / 80  # per multiply-add, on one thread
 _NANOSECONDS_PER_BYTE = 1 / 100  # of B where there are few rows, on one thread
 
@@ -72,13 +75,13 @@ def _cut_directly(c):
     return width, (rows + height - 1) // height, (columns + width - 1) // width
 
 
-def _plan_direct(a, b, bias, c, a_turned, resume):
+def _plan_direct(tile, a, b, bias, c, a_turned, resume):
     _, strips, panels = _cut_directly(c)
     return strips * panels, _work(c.shape[0], b.shape[0], c.shape[1], c)
 
 
 @kernel(plan=_plan_direct)
-def _direct(start, stop, a, b, bias, c, a_turned, resume):
+def _direct(start, stop, tile, a, b, bias, c, a_turned, resume):
     """Tiles ``start`` to ``stop`` of C; tiles run along a strip of rows.
 
     a (rows, depth) or turned, b (depth, columns), bias (columns) if ``resume``, c (rows, columns)
@@ -88,11 +91,11 @@ def _direct(start, stop, a, b, bias, c, a_turned, resume):
     a_row, a_step = (1, rows) if a_turned else (depth, 1)
     width, strips, panels = _cut_directly(c)
     height = (rows + strips - 1) // strips  # no strip is empty, as all but the last were full
-    for tile in range(start, stop):
-        strip, panel = tile // panels, tile % panels
+    for number in range(start, stop):
+        strip, panel = number // panels, number % panels
         top, left = strip * height, panel * width
         multiply_tile(
-            a, top * a_row, a_row, a_step,
+            tile, a, top * a_row, a_row, a_step,
             b, left, columns, depth,
             resume, bias, left, 0,
             c, top * columns + left, columns,
@@ -100,16 +103,18 @@ def _direct(start, stop, a, b, bias, c, a_turned, resume):
         )  # fmt: skip
 
 
-def _plan_packed(a, b, bias, c, a_turned, b_turned, resume, down, across, space):
+def _plan_packed(tile, a, b, bias, c, a_turned, b_turned, resume, down, across, space, size):
     depth = b.shape[1] if b_turned else b.shape[0]
     return down * across, _work(c.shape[0], depth, c.shape[1], c)
 
 
 @kernel(plan=_plan_packed)
-def _packed(start, stop, a, b, bias, c, a_turned, b_turned, resume, down, across, space):
+def _packed(
+    start, stop, tile, a, b, bias, c, a_turned, b_turned, resume, down, across, space, size
+):
     """Blocks ``start`` to ``stop`` of C, which is cut into ``down × across``, by packed copies.
 
-    space    scratch (blocks, size): the panels of B, and a strip of A, of each block
+    space    scratch of ``size`` elements for each block: its strips of A, then panels of B
     """
     rows, columns = c.shape
     depth = b.shape[1] if b_turned else b.shape[0]
@@ -118,12 +123,12 @@ def _packed(start, stop, a, b, bias, c, a_turned, b_turned, resume, down, across
     group = max(1, _GROUP_BYTES // (_DEPTH * width * c.itemsize))
     panels, strips = (columns + width - 1) // width, (rows + TILE_ROWS - 1) // TILE_ROWS
     most = (rows + strips - 1) // strips  # rows in a strip
-    flat_a, copies = a.ravel(), space.ravel()
+    flat_a = a.ravel()
     jump = (depth if a_step == 1 else rows) * c.itemsize
     for block in range(start, stop):
         high, low = strips * (block // across) // down, strips * (block // across + 1) // down
         left, right = panels * (block % across) // across, panels * (block % across + 1) // across
-        strips_at = block * space.shape[1]
+        strips_at = block * size
         panels_at = strips_at + _STRIPS * _STRIP
         row, step = a_row, a_step
         # A strip is copied where that is a small part of the work, or where its lines are far
@@ -134,21 +139,21 @@ def _packed(start, stop, a, b, bias, c, a_turned, b_turned, resume, down, across
             for k in range(0, depth, _DEPTH):
                 steps = min(_DEPTH, depth - k)
                 if b_turned:
-                    _pack_turned(b, copies, panels_at, k, steps, first, last)
+                    _pack_turned(b, space, panels_at, k, steps, first, last)
                 else:
-                    _pack_panels(b, copies, panels_at, k, steps, first, last)
+                    _pack_panels(b, space, panels_at, k, steps, first, last)
                 for top_strip in range(high, low, _STRIPS):
                     end_strip = min(top_strip + _STRIPS, low)
                     if copied:
                         row, step = _copy_strips(
                             a, a_row, a_step, k, steps, rows, most, top_strip, end_strip,
-                            copies, strips_at,
+                            space, strips_at,
                         )  # fmt: skip
                     for strip in range(top_strip, end_strip):
                         top = strip * most
                         height = min(most, rows - top)
                         if copied:
-                            a_strip, a_at = copies, strips_at + (strip - top_strip) * _STRIP
+                            a_strip, a_at = space, strips_at + (strip - top_strip) * _STRIP
                         else:
                             a_strip, a_at = flat_a, top * a_row + k * a_step
                             row, step = a_row, a_step
@@ -158,12 +163,12 @@ def _packed(start, stop, a, b, bias, c, a_turned, b_turned, resume, down, across
                             b_at = panels_at + (panel - first) * steps * width
                             if k == 0:
                                 multiply_tile(
-                                    a_strip, a_at, row, step, copies, b_at, width, steps,
+                                    tile, a_strip, a_at, row, step, space, b_at, width, steps,
                                     resume, bias, at, 0, c, c_at, columns, height, count,
                                 )  # fmt: skip
                             else:
                                 multiply_tile(
-                                    a_strip, a_at, row, step, copies, b_at, width, steps,
+                                    tile, a_strip, a_at, row, step, space, b_at, width, steps,
                                     True, c, c_at, columns, c, c_at, columns, height, count,
                                 )  # fmt: skip
 
@@ -242,6 +247,40 @@ def _copy_strips(a, a_row, a_step, k, steps, rows, most, first, last, space, at)
     return 1, 16
 
 
+def _plan_narrow(tile, a, b, c, space):
+    width = TILE_VECTORS * tile_lanes(c)
+    rows, columns = c.shape
+    return (rows + width - 1) // width, _work(columns, a.shape[0], rows, c)
+
+
+@kernel(plan=_plan_narrow)
+def _narrow(start, stop, tile, a, b, c, space):
+    """Panels ``start`` to ``stop`` of Cᵀ = Bᵀ · A, turned into the narrow C (rows, columns).
+
+    a (depth, rows), b (depth, columns); space: scratch for Cᵀ. Tiles of C itself would leave most
+    lanes of a vector unused.
+    """
+    rows, columns = c.shape
+    depth, width, lane = a.shape[0], TILE_VECTORS * tile_lanes(c), lanes(c)
+    for k in range(0, max(1, depth), _NARROW_DEPTH):
+        steps = min(_NARROW_DEPTH, depth - k)
+        for panel in range(start, stop):
+            left = panel * width
+            for top in range(0, columns, TILE_ROWS):
+                at = top * rows + left
+                multiply_tile(
+                    tile, b, k * columns + top, 1, columns, a, k * rows + left, rows, steps,
+                    k > 0, space, at, rows, space, at, rows,
+                    min(TILE_ROWS, columns - top), min(width, rows - left),
+                )  # fmt: skip
+    for left in range(start * width, min(stop * width, rows), lane):
+        for top in range(0, columns, lane):
+            turn_block(
+                space, top * rows + left, rows, c, left * columns + top, columns,
+                min(lane, columns - top), min(lane, rows - left),
+            )  # fmt: skip
+
+
 def _plan_dots(a, b, bias, c, swapped, resume):
     return a.shape[0], a.shape[0] * b.shape[0] * (a.shape[1] * 0.05 + 5.0)
 
@@ -279,6 +318,39 @@ def _dots(start, stop, a, b, bias, c, swapped, resume):
             flat[i * c_row + j * c_step] = result
 
 
+_one_packed, _one_narrow = (register_jitable(f.__wrapped__) for f in (_packed, _narrow))
+_one_direct = register_jitable(_direct.__wrapped__)
+
+
+@kernel(serial=True)
+def _backward(
+    start, stop, tile, grad, x, weight, grad_x, grad_weight, grad_bias,
+    needs_x, needs_weight, needs_bias, space, size,
+):  # fmt: skip
+    """The gradients of a small linear layer in one launch; see ``linear_backward``."""
+    rows, columns = grad.shape
+    lane, width = lanes(grad), TILE_VECTORS * tile_lanes(grad)
+    if needs_x:
+        _one_packed(
+            0, 1, tile, grad, weight, grad_bias, grad_x, False, True, False, 1, 1, space, size
+        )
+    if needs_weight:
+        inputs = x.shape[1]
+        if columns < lane and columns < inputs:
+            panels = (inputs + width - 1) // width
+            _one_narrow(0, panels, tile, x, grad, grad_weight, space)
+        else:
+            _, strips, panels = _cut_directly(grad_weight)
+            _one_direct(0, strips * panels, tile, x, grad, grad_bias, grad_weight, True, False)
+    if needs_bias:
+        for j in range(0, columns, lane):
+            n = min(lane, columns - j)
+            total = zeros(grad)
+            for i in range(rows):
+                total += load_part(grad, i * columns + j, n, 0.0)
+            store_part(grad_bias, j, n, total)
+
+
 @kernel
 def _transpose(start, stop, x, out):
     """Bands ``start`` to ``stop`` of out (columns, rows) = xᵀ; a band is one vector wide."""
@@ -301,6 +373,7 @@ def _grid(strips, panels, ratio, parts):
     return min(down, strips), min(parts // down, panels)
 
 
+_NOTHING = {np.dtype(kind): np.zeros((1, 1), kind) for kind in (np.float32, np.float64)}
 _NO_BIAS = {np.dtype(kind): np.zeros(1, kind) for kind in (np.float32, np.float64)}
 
 
@@ -311,6 +384,7 @@ def _multiply(a, b, bias, out, a_turned, b_turned):
     resume = bias is not None
     if not resume:
         bias = _NO_BIAS[out.dtype]
+    tile = tile_address(out.dtype)
     panels = -(-columns * itemsize // TILE_WIDTH_BYTES)
     if b_turned:
         direct = panels == 1 or b.size == 0
@@ -321,14 +395,14 @@ def _multiply(a, b, bias, out, a_turned, b_turned):
     if direct:
         if b_turned:
             b = transpose(b, scratch(b.size, out.dtype)[: b.size].reshape(-1, columns))
-        _direct(a, b, bias, out, a_turned, resume)
+        _direct(tile, a, b, bias, out, a_turned, resume)
         return
     width = TILE_WIDTH_BYTES // itemsize
     down, across = _grid(-(-rows // TILE_ROWS), panels, rows / columns, _BLOCKS * policy.threads)
     group = min(-(-panels // across), max(1, _GROUP_BYTES // (_DEPTH * TILE_WIDTH_BYTES)))
     size = _STRIPS * _STRIP + group * _DEPTH * width
-    space = scratch(down * across * size, out.dtype)[: down * across * size].reshape(-1, size)
-    _packed(a, b, bias, out, a_turned, b_turned, resume, down, across, space)
+    space = scratch(down * across * size, out.dtype)
+    _packed(tile, a, b, bias, out, a_turned, b_turned, resume, down, across, space, size)
 
 
 def _multiply_dots(a, b, bias, out):
@@ -371,11 +445,9 @@ def matmul_tn(a, b, out=None):
     rows, columns = a.shape[1], b.shape[1]
     if out is None:
         out = np.empty((rows, columns), a.dtype)
-    if columns <= _FEW < rows:
-        # outᵀ = bᵀ · a has long rows
-        turned = np.empty((columns, rows), a.dtype)
-        _multiply(b, a, None, turned, True, False)
-        transpose(turned, out)
+    if columns * out.itemsize < 64 and columns < rows:
+        space = scratch(out.size, out.dtype)
+        _narrow(tile_address(out.dtype), a, b, out, space)
     else:
         _multiply(a, b, None, out, True, False)
     return out
@@ -401,6 +473,25 @@ def linear_forward(x, weight, bias=None, out=None):
 def linear_backward(grad, x, weight, needs=(True, True, True)):
     """``dX = dY · Wᵀ``, ``dW = Xᵀ · dY``, ``db = Σ dY`` over the batch; None where not needed."""
     needs_x, needs_weight, needs_bias = needs
+    (rows, columns), depth = grad.shape, x.shape[1]
+    if 0 < rows * depth * columns <= _SMALL_STEPS:
+        nothing = _NOTHING[grad.dtype]
+        grad_x = np.empty(x.shape, x.dtype) if needs_x else nothing
+        grad_weight = np.empty(weight.shape, x.dtype) if needs_weight else nothing
+        grad_bias = np.empty(columns, x.dtype) if needs_bias else nothing.ravel()
+        panels = -(-depth * x.itemsize // TILE_WIDTH_BYTES)
+        size = _STRIPS * _STRIP + panels * _DEPTH * (TILE_WIDTH_BYTES // x.itemsize)
+        space = scratch(size + grad_weight.size, x.dtype)
+        _backward(
+            1, 0,
+            tile_address(x.dtype), grad, x, weight, grad_x, grad_weight, grad_bias,
+            needs_x, needs_weight, needs_bias, space, size,
+        )  # fmt: skip
+        return (
+            grad_x if needs_x else None,
+            grad_weight if needs_weight else None,
+            (grad_bias if needs_bias else None),
+        )
     grad_x = matmul_nt(grad, weight) if needs_x else None
     grad_weight = matmul_tn(x, grad) if needs_weight else None
     grad_bias = sum(grad, (0,)) if needs_bias else None

@@ -11,6 +11,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel
+from ._pool import count
 
 __all__ = ["draw", "dropout"]
 
@@ -37,14 +38,14 @@ def _philox(seed, block):
 
 @kernel(serial=True)
 def _draw(start, stop, state, ticket, blocks):
-    ticket[0], ticket[1] = state[0], state[1]
-    state[1] += np.uint64(blocks)
+    ticket[0] = state[0]
+    ticket[1] = count(state.ctypes.data, 1, blocks)  # no other Python thread gets the same
 
 
-def draw(state, count):
-    """Reserve ``count`` numbers: returns their ticket, and moves the state past them."""
+def draw(state, numbers):
+    """Reserve that many ``numbers``: returns their ticket, and moves the state past them."""
     ticket = np.empty(2, np.uint64)
-    _draw(1, 0, state, ticket, -(-count // 4))
+    _draw(1, 0, state, ticket, -(-numbers // 4))
     return ticket
 
 

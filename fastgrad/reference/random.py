@@ -9,9 +9,9 @@ _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 
-def draw(state, count):
+def draw(state, numbers):
     ticket = state.copy()
-    state[1] += np.uint64(-(-count // 4))
+    state[1] += np.uint64(-(-numbers // 4))
     return ticket
 
 
