@@ -61,24 +61,33 @@ def rates(row, size, seconds, itemsize=4):
 def side_by_side(functions, seconds=0.2, rounds=7, pause=0.0):
     """{name: median seconds per call}, measured in alternating slices.
 
-    ``pause`` lets one library's idle threads stop spinning before the other is timed.
+    ``pause`` lets one library's idle threads stop spinning before the other is timed. Each slice
+    begins with calls that are not counted, which wake threads up and fill caches.
     """
     slice_time = seconds / rounds / len(functions)
-    repeats, times = {}, {name: [] for name in functions}
-    for name, function in functions.items():
-        function()
-        started = time.perf_counter()
-        function()
-        once = max(time.perf_counter() - started, 1e-7)
-        repeats[name] = max(1, min(10_000, int(slice_time / once)))
+    times = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            if pause:
-                time.sleep(pause)
-                function()
-            count = repeats[name]
+            time.sleep(pause)
+            once = _warm_up(function)
+            count = max(1, min(10_000, int(slice_time / once)))
             started = time.perf_counter()
             for _ in range(count):
                 function()
             times[name].append((time.perf_counter() - started) / count)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _warm_up(function, seconds=0.01):
+    """Seconds of the fastest of the calls that fit into a while.
+
+    That long a scheduler may take until threads that were woken up have a core each.
+    """
+    fastest = float("inf")
+    began = started = time.perf_counter()
+    while started - began < seconds:
+        function()
+        ended = time.perf_counter()
+        fastest = min(fastest, ended - started)
+        started = ended
+    return max(fastest, 1e-7)
