@@ -6,6 +6,7 @@ A tensor engine with PyTorch's names whose kernels are compiled by Numba and run
 from . import data, functional, methods, nn, optim, training
 from ._version import __version__
 from .backend import get_backend, get_num_threads, set_backend, set_num_threads
+from .compile import Unrecordable, compile
 from .creation import from_numpy, ones, tensor, zeros
 from .ops import *
 from .random import manual_seed

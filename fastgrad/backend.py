@@ -9,8 +9,10 @@ import warnings
 from importlib import import_module
 
 try:
+    from .kernels._record import contiguous
     from .kernels._threads import get_num_threads, set_num_threads
-except ImportError:  # no Numba: NumPy's own threads are not ours to count
+except ImportError:  # no Numba: nothing is recorded, and NumPy's own threads are not ours to count
+    from numpy import ascontiguousarray as contiguous
 
     def get_num_threads():
         """Number of threads that kernels run on: 1 without Numba."""
@@ -20,7 +22,7 @@ except ImportError:  # no Numba: NumPy's own threads are not ours to count
         """Without Numba the number of threads is 1; this changes nothing."""
 
 
-__all__ = ["K", "get_backend", "get_num_threads", "set_backend", "set_num_threads"]
+__all__ = ["K", "contiguous", "get_backend", "get_num_threads", "set_backend", "set_num_threads"]
 
 _PACKAGES = {"numba": "fastgrad.kernels", "numpy": "fastgrad.reference"}
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .tape import recording
 from .tensor import Tensor
 
 
@@ -32,6 +33,9 @@ def tensor(data, dtype=None, requires_grad=False):
         array = array if given else array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected numbers, got {array.dtype}")
+    if recording.here():  # a copy of what the data is in each replay
+        array = recording.active.copy(source if isinstance(source, np.ndarray) else array)
+        array = array if dtype is None else array.astype(dtype)
     return Tensor(array, requires_grad=requires_grad)
 
 
@@ -58,7 +62,7 @@ def zeros(*shape, dtype=np.float32, requires_grad=False):
     >>> fg.zeros(2)
     tensor([0., 0.])
     """
-    return Tensor(np.zeros(_shape(shape), dtype), requires_grad=requires_grad)
+    return _filled(np.zeros, shape, dtype, requires_grad)
 
 
 def ones(*shape, dtype=np.float32, requires_grad=False):
@@ -68,7 +72,16 @@ def ones(*shape, dtype=np.float32, requires_grad=False):
     >>> fg.ones(2)
     tensor([1., 1.])
     """
-    return Tensor(np.ones(_shape(shape), dtype), requires_grad=requires_grad)
+    return _filled(np.ones, shape, dtype, requires_grad)
+
+
+def _filled(make, shape, dtype, requires_grad):
+    return Tensor(_anew(make(_shape(shape), dtype)), requires_grad=requires_grad)
+
+
+def _anew(array):
+    """``array``; in a recording a copy, made in every replay, that the step may change."""
+    return array if recording.here() is None else recording.active.copy(array)
 
 
 def _shape(shape):

@@ -5,6 +5,8 @@ from a NumPy generator of the same seed.
 """
 
 import secrets
+import threading
+from collections import Counter
 
 import numpy as np
 
@@ -12,9 +14,11 @@ import numpy as np
 class _State:
     def __init__(self):
         self.counter = np.zeros(2, np.uint64)  # (seed, offset), what kernels draw from
+        self.seedings = Counter()  # so far, by thread
         self.seed(secrets.randbits(63))
 
     def seed(self, seed):
+        self.seedings[threading.get_ident()] += 1
         self.counter[0], self.counter[1] = seed, 0
         self.numpy = np.random.Generator(np.random.PCG64(seed))
 

@@ -28,6 +28,20 @@ class _Mode(threading.local):
 mode = _Mode()
 
 
+class Recording:
+    """Whether ``fastgrad.compile`` records a step at this moment, and in which thread."""
+
+    active = None  # the trace, whichever thread's
+
+    def here(self):
+        """The trace of the calling thread, or None."""
+        active = self.active
+        return active if active is not None and active.thread == threading.get_ident() else None
+
+
+recording = Recording()
+
+
 class _SetGrad:
     """A context manager, and a decorator, that switches recording on or off."""
 
@@ -127,6 +141,16 @@ class Node:
                 )
 
 
+def as_array(x):
+    """``x`` as an array; ufuncs give numbers for arrays without axes."""
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
+
+
+def is_fresh(array):
+    """Whether an array of a recording, whose base is its memory, is no view of another."""
+    return recording.active is not None and type(array) is not type(array.base)
+
+
 class _Gradients:
     """Gradients that have arrived so far, by node or leaf."""
 
@@ -144,7 +168,7 @@ class _Gradients:
         elif key in self.owned:
             K.add(before, array, out=before)
         else:
-            self.arrays[key] = np.asarray(K.add(before, array))
+            self.arrays[key] = as_array(K.add(before, array))
             self.owned.add(key)
 
     def take(self, key):
@@ -248,9 +272,9 @@ def walk(roots, retain_graph=False, targets=None):
             results = _pull_back(node, grad, needs)
             for position, (key, array) in enumerate(zip(inputs, results, strict=False)):
                 if needs[position] and array is not None:
-                    array = np.asarray(array)
+                    array = as_array(array)
                     # The contract of pull-backs: they return new arrays, the gradient, or views.
-                    fresh = array is not grad and array.base is None
+                    fresh = array is not grad and (array.base is None or is_fresh(array))
                     if fresh and len(inputs) > 1:  # one array for two inputs belongs to neither
                         fresh = sum(array is other for other in results) == 1
                     arrive(key, array, fresh)

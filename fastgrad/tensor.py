@@ -26,7 +26,7 @@ import numpy as np
 
 from ._repr import describe
 from .backend import K
-from .tape import Node, mode, walk
+from .tape import Node, mode, recording, walk
 
 float32, float64 = np.float32, np.float64
 int32, int64, uint8, bool_ = np.int32, np.int64, np.uint8, np.bool_
@@ -48,20 +48,31 @@ class Tensor:
     tensor([ 2., -4.])
     """
 
-    __slots__ = ("__weakref__", "_hooks", "_node", "_requires_grad", "_version", "data", "grad")
+    __slots__ = ("__weakref__", "_grad", "_hooks", "_node", "_requires_grad", "_version", "data")
     __array_priority__ = 1000
 
     def __init__(self, data, requires_grad=False):
-        if type(data) is not np.ndarray:
+        if type(data) is not np.ndarray and not recording.here():
             data = np.asarray(data)
         self.data = data
-        self.grad = None
+        self._grad = None
         self._node = None
         self._requires_grad = False
         self._version = [0, False]  # changes so far; whether other tensors share the array
         self._hooks = None
         if requires_grad:
             self.requires_grad = True
+
+    @property
+    def grad(self):
+        """The accumulated gradient, a Tensor, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value):
+        if recording.active is not None and recording.here():
+            recording.active.gradient_set(self)
+        self._grad = value
 
     # ---------------------------------------------------------------- as an array
 
@@ -104,11 +115,11 @@ class Tensor:
         """
         if self.data.size != 1:
             raise ValueError(f"item: expected a tensor of one element, got shape {self.shape}")
-        return self.data.item()
+        return self._values().item()
 
     def tolist(self):
         """The elements as nested lists of Python numbers."""
-        return self.data.tolist()
+        return self._values().tolist()
 
     def numpy(self):
         """The array itself, not a copy. A tensor that requires grad must be detached first."""
@@ -117,7 +128,7 @@ class Tensor:
                 "numpy: the tensor requires grad, and NumPy would not record what is done to the "
                 "array; use x.detach().numpy()"
             )
-        return self.data
+        return self._values()
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -152,7 +163,13 @@ class Tensor:
             raise ValueError(
                 f"the truth of a tensor of shape {self.shape} is ambiguous; use any() or all()"
             )
-        return bool(self.data.item())
+        return bool(self._values().item())
+
+    def _values(self):
+        """The array, for Python to look at; refused while a step is recorded."""
+        if recording.active is not None and recording.here():
+            recording.active.refuse_values()
+        return self.data
 
     def __repr__(self):
         return describe(self)
@@ -260,11 +277,13 @@ class Tensor:
 
     def _accumulate(self, array, owned):
         """Add to ``grad``; an array that is not owned is copied."""
-        if self.grad is None:
-            self.grad = Tensor(array if owned else array.copy())
+        if recording.active is not None and recording.here():
+            recording.active.gradient_read(self)
+        if self._grad is None:
+            self.grad = Tensor(array if owned else K.copy(array))
         else:
-            K.add(self.grad.data, array, out=self.grad.data)
-            self.grad._version[0] += 1
+            K.add(self._grad.data, array, out=self._grad.data)
+            self._grad._version[0] += 1
 
 
 _REFLECTED = {
@@ -362,7 +381,7 @@ def grad(
             raise RuntimeError(
                 f"grad: no output depends on input {position}; pass allow_unused=True for None"
             )
-        results.append(None if array is None else Tensor(array.copy()))
+        results.append(None if array is None else Tensor(K.copy(array)))
     return tuple(results)
 
 
@@ -409,6 +428,8 @@ def op(rule):
                     record = True
             else:
                 arrays.append(x.item() if isinstance(x, np.generic) else x)
+        if recording.active is not None and recording.here():
+            arrays = recording.active.operands(operands, arrays)
         out, vjp = rule(*arrays, **attributes)
         result = Tensor(out)
         base = result.data.base

@@ -353,6 +353,7 @@ ROWS = (
         "dropout", lambda m, *s: (m.normal(*s), 0.3, _TICKET), _SHAPES, _BENCH,
         moved=lambda *s: 2 * _size(*s),
     ),
+    Row("tick", lambda m, n: (np.full(n, 7),), ((1,),), ((1,),), changes=(0,)),
     *(
         Row(
             "sgd_step",

@@ -23,7 +23,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, register_jitable
 
-from . import _pool
+from . import _pool, _record
 from ._compile import FLAGS, compile_function
 from ._threads import CELLS, policy
 
@@ -46,8 +46,9 @@ def share_out(typing_context, body, cells, n, grain, chunks, work, arguments):
         place = cgutils.alloca_once_value(builder, _borrowed(context, builder, arguments, packed))
         settings = builder.inttoptr(cells, _INT64.as_pointer())
         run = builder.load(builder.gep(settings, [_INT64(_pool.RUN)]))
-        kind = ir.FunctionType(_INT64, [_INT64] * 6 + [work.type])
-        operands = [cells, builder.ptrtoint(job, _INT64), builder.ptrtoint(place, _INT64)]
+        kind = ir.FunctionType(_INT64, [_INT64] * 7 + [work.type])
+        size = _INT64(context.get_abi_sizeof(packed.type))
+        operands = [cells, builder.ptrtoint(job, _INT64), builder.ptrtoint(place, _INT64), size]
         function = builder.inttoptr(run, kind.as_pointer())
         return builder.call(function, [*operands, n, grain, chunks, work])
 
@@ -131,15 +132,24 @@ def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_erro
         code = entry(CELLS, n, work + 0.0, *arguments)
         if code:
             on_error(code, *arguments)
+        if _record.recorder is not None:
+            note(name, arguments, on_error)
 
     def launch_planned(*arguments):
         if not policy.started:
             policy.start()
-        code = entry(CELLS, *arguments)
-        if code:
-            on_error(code, *arguments)
+        entry(CELLS, *arguments)
+        if _record.recorder is not None:
+            note(name, arguments)
 
     return functools.wraps(function)(launch if plan is None else launch_planned)
+
+
+def note(name, arguments, on_error=None):
+    """Tell the recorder of this thread, if there is one, what was launched."""
+    active = _record.recording()
+    if active:
+        active.note(name, arguments, on_error)
 
 
 _scratch = threading.local()
@@ -147,6 +157,8 @@ _scratch = threading.local()
 
 def scratch(size, dtype):
     """A buffer of at least ``size`` elements, valid until the calling thread asks again."""
+    if _record.recorder is not None and _record.recording():
+        return _record.empty(max(size, 1), dtype)
     buffers = _scratch.__dict__
     buffer = buffers.get(dtype)
     if buffer is None or buffer.size < size:

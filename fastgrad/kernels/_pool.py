@@ -26,7 +26,10 @@ _LINE = 8  # cells in a cache line
 # Settings: number of threads; nanoseconds of work from which they share it, and that a sleeping
 # one may miss before it is woken up; spins before a worker sleeps; whether workers should end;
 # addresses of functions: ``run``, and what the operating system offers
-THREADS, THRESHOLD, WAKE, SPINS, ENDING, RUN, SLEEP, ROUSE, YIELD = range(9)
+THREADS, THRESHOLD, WAKE, SPINS, ENDING, RUN, SLEEP, ROUSE, YIELD, WHO = range(10)
+# What is recorded: the thread whose jobs are (0: none), the address of the next record and of the
+# end of the space, whether space was missing, whether something went past; the job that failed
+RECORDER, RECORD, RECORD_END, FULL, ESCAPED, FAILED = range(10, 16)
 BUSY, MISSED = 2 * _LINE, 2 * _LINE + 1  # 1 while there is a job; work that sleepers missed
 CODE, CONTEXT, ITEMS, GRAIN, SHARES, CHUNKS, EPOCH = range(3 * _LINE, 3 * _LINE + 7)  # the job
 DONE = 4 * _LINE  # chunks of the job that workers have done
@@ -148,6 +151,17 @@ def call_system(typing_context, address, first, second, third):
 
 
 @intrinsic
+def current_thread(typing_context, address):
+    """The operating system's number of the calling thread, by its function at an address."""
+
+    def codegen(context, builder, sig, args):
+        kind = ir.FunctionType(_INT64, [])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [])
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def call_job(typing_context, code, context_, start, stop):
     """Run items of a job; returns its error code, 0 for none."""
 
@@ -197,7 +211,72 @@ def _claim(base, me, epoch):
     return done
 
 
-def run(base, code, context, n, grain, most, work):
+@register_jitable
+def is_recorded(base):
+    """Whether the calling thread's jobs are being recorded."""
+    recorder = peek(base, RECORDER)
+    return recorder != 0 and recorder == current_thread(peek(base, WHO))
+
+
+# A record: its number of words, the job, and a copy of its context
+_WORDS, _CODE, _ITEMS, _GRAIN, _MOST, _WORK, _CONTEXT = range(7)
+
+
+@register_jitable
+def _record(base, code, context, size, n, grain, most, work):
+    at, words = peek(base, RECORD), (size + 7) // 8
+    if at + 8 * (_CONTEXT + words) > peek(base, RECORD_END):
+        poke(base, FULL, 1)
+        return
+    poke(at, _WORDS, _CONTEXT + words)
+    poke(at, _CODE, code)
+    poke(at, _ITEMS, n)
+    poke(at, _GRAIN, grain)
+    poke(at, _MOST, most)
+    poke(at, _WORK, int(min(work, 1e15)))
+    for k in range(words):
+        poke(at, _CONTEXT + k, peek(context, k))
+    poke(base, RECORD, at + 8 * (_CONTEXT + words))
+
+
+def replay(base, at, end):
+    """Run the jobs recorded from address ``at`` to ``end``; returns the first error code."""
+    number = 0
+    while at < end:
+        work = float(peek(at, _WORK))
+        code = _run(
+            base, peek(at, _CODE), at + 8 * _CONTEXT, peek(at, _ITEMS), peek(at, _GRAIN),
+            peek(at, _MOST), work,
+        )  # fmt: skip
+        if code:
+            poke(base, FAILED, number)
+            return code
+        at += 8 * peek(at, _WORDS)
+        number += 1
+    return 0
+
+
+def thread(base):
+    """The operating system's number of the calling thread."""
+    return current_thread(peek(base, WHO))
+
+
+def move(moves, count, addresses):
+    """Set the words that point into inputs: moves (count, 3) are (word, input, offset)."""
+    for k in range(count):
+        start = peek(addresses, peek(moves, 3 * k + 1))
+        poke(peek(moves, 3 * k), 0, start + peek(moves, 3 * k + 2))
+
+
+def run(base, code, context, size, n, grain, most, work):
+    """The one door of all work: run a job whose context has ``size`` bytes, and record it."""
+    if is_recorded(base):
+        _record(base, code, context, size, n, grain, most, work)
+    return _run(base, code, context, n, grain, most, work)
+
+
+@register_jitable
+def _run(base, code, context, n, grain, most, work):
     """Run a job of ``work`` nanoseconds on one thread or on several; returns its error code.
 
     Several where the work is worth it and no other job is under way; ``most`` is the number of

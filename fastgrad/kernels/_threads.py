@@ -72,7 +72,7 @@ class Policy:
         self.threshold = cells[_pool.THRESHOLD] = _NEVER
         cells[_pool.ENDING] = 1
         for number, worker in enumerate(self.workers, 1):
-            _compiled("wake").ctypes(CELLS, number)
+            compiled("wake").ctypes(CELLS, number)
             worker.join(timeout=1.0)
 
 
@@ -80,7 +80,10 @@ class Policy:
 
 _INT = types.int64
 _SIGNATURES = {
-    "run": _INT(*[_INT] * 6, types.float64),
+    "run": _INT(*[_INT] * 7, types.float64),
+    "replay": _INT(_INT, _INT, _INT),
+    "move": types.void(_INT, _INT, _INT),
+    "thread": _INT(_INT),
     "serve": types.void(_INT, _INT),
     "wake": types.void(_INT, _INT),
     "spin": types.void(_INT),
@@ -88,25 +91,25 @@ _SIGNATURES = {
 
 
 @functools.cache
-def _compiled(name):
+def compiled(name):
+    """One of the pool's functions, compiled."""
     return compile_callback(getattr(_pool, name), _SIGNATURES[name], f"pool.{name}")
 
 
 def _prepare_cells():
-    sleep, rouse, give_way, _ = _system()
-    cells[_pool.SLEEP], cells[_pool.ROUSE], cells[_pool.YIELD] = sleep, rouse, give_way
-    cells[_pool.RUN] = _compiled("run").address
+    cells[_pool.SLEEP : _pool.WHO + 1] = _system()[:4]
+    cells[_pool.RUN] = compiled("run").address
     cells[_pool.WAKE] = WAKE
-    _compiled("serve"), _compiled("wake")
-    spins, spin = 2_000, _compiled("spin").ctypes
+    compiled("serve"), compiled("wake")
+    spins, spin = 2_000, compiled("spin").ctypes
     started = time.perf_counter_ns()
     spin(spins)
     cells[_pool.SPINS] = IDLE * spins // max(1, time.perf_counter_ns() - started)
 
 
 def _start_worker(number):
-    cells[_pool.worker_cell(number, _pool.SEMAPHORE)] = _system()[3]()
-    serve = _compiled("serve").ctypes
+    cells[_pool.worker_cell(number, _pool.SEMAPHORE)] = _system()[4]()
+    serve = compiled("serve").ctypes
     worker = threading.Thread(
         target=serve, args=(CELLS, number), name=f"fastgrad-{number}", daemon=True
     )
@@ -116,24 +119,25 @@ def _start_worker(number):
 
 @functools.cache
 def _system():
-    """Addresses of what sleeps on a semaphore, what rouses a sleeper, and what gives way to
-    another thread; and a function that makes a semaphore.
+    """Addresses of what sleeps on a semaphore, what rouses a sleeper, what gives way to another
+    thread, and what tells threads apart; and a function that makes a semaphore.
     """
     if sys.platform == "win32":
         library = ctypes.WinDLL("kernel32")
-        names = ("WaitForSingleObject", "ReleaseSemaphore", "SwitchToThread")
+        names = ("WaitForSingleObject", "ReleaseSemaphore", "SwitchToThread", "GetCurrentThreadId")
         create = library.CreateSemaphoreW
         create.restype = ctypes.c_void_p
         make = functools.partial(create, None, 0, 2**30, None)
     elif sys.platform == "darwin":
         library = ctypes.CDLL(None)
         names = ("dispatch_semaphore_wait", "dispatch_semaphore_signal", "sched_yield")
+        names += ("pthread_self",)
         create = library.dispatch_semaphore_create
         create.restype = ctypes.c_void_p
         make = functools.partial(create, ctypes.c_ssize_t(0))
     else:
         library = ctypes.CDLL(None)
-        names = ("sem_wait", "sem_post", "sched_yield")
+        names = ("sem_wait", "sem_post", "sched_yield", "pthread_self")
 
         def make():
             semaphore = np.zeros(16, np.int64)  # more than any system's sem_t

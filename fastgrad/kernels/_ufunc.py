@@ -17,6 +17,7 @@ once decides between one thread and several for all of them.
 
 import ctypes
 import functools
+import math
 
 import numpy as np
 from llvmlite import ir
@@ -25,11 +26,11 @@ from numba.core import cgutils
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, register_jitable
 
-from . import _simd
+from . import _record, _simd
 from ._compile import compile_callback
 from ._cpu import target
-from ._pool import RUN, THRESHOLD, peek
-from ._threads import CELLS, policy
+from ._pool import ESCAPED, RUN, THRESHOLD, is_recorded, peek, poke
+from ._threads import CELLS, compiled, policy
 
 _INT64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
@@ -116,14 +117,25 @@ def share_loop(typing_context, cells, part, job, n, work):
     def codegen(context, builder, sig, values):
         cells, part, job, n, work = values
         place = builder.ptrtoint(cgutils.alloca_once_value(builder, job), _INT64)
+        size = _INT64(context.get_abi_sizeof(job.type))
         run = builder.load(builder.gep(builder.inttoptr(cells, _INT64.as_pointer()), [_INT64(RUN)]))
-        kind = ir.FunctionType(_INT64, [_INT64] * 6 + [work.type])
+        kind = ir.FunctionType(_INT64, [_INT64] * 7 + [work.type])
         function = builder.inttoptr(run, kind.as_pointer())
-        builder.call(function, [cells, part, place, n, _INT64(_GRAIN), _INT64(_CHUNKS), work])
+        builder.call(function, [cells, part, place, size, n, _INT64(_GRAIN), _INT64(_CHUNKS), work])
         return context.get_dummy_value()
 
     integer = types.int64
     return types.void(integer, integer, job, integer, types.float64), codegen
+
+
+@intrinsic
+def stack_words(typing_context):
+    """Address of eight words on the stack."""
+
+    def codegen(context, builder, sig, args):
+        return builder.ptrtoint(cgutils.alloca_once(builder, _INT64, size=_INT64(8)), _INT64)
+
+    return types.int64(), codegen
 
 
 @intrinsic
@@ -250,6 +262,8 @@ def _entry(args, dims, steps, data):
     loop, operands, n = record[ADDRESS], record[OPERANDS], dims[0]
     cells, cost = record[CELLS_AT], record[COST]
     args_at, steps_at = address_of(args), address_of(steps)
+    if is_recorded(cells):
+        poke(cells, ESCAPED, 1)  # a recording makes jobs of its own (see ``record_loop``)
     if _sequential(args, steps, operands, n):
         call_loop(loop, operands, args_at, 0, n, steps_at, True)
     elif n * cost < peek(cells, THRESHOLD) * _COST_UNITS:
@@ -267,6 +281,45 @@ def _part(job, start, stop):
     return 0
 
 
+def _elements(job, start, stop):
+    """Elements ``start`` to ``stop`` of a recorded loop over one axis; see ``record``."""
+    at = address_of(job)
+    loop, operands = peek(at, _JOB_LOOP), peek(at, _JOB_OPERANDS)
+    bases = at + 8 * _JOB_BASES
+    call_loop(loop, operands, bases, start, stop, bases + 8 * operands, False)
+    return 0
+
+
+def _rows(job, start, stop):
+    """Rows ``start`` to ``stop`` of a recorded loop over several axes; see ``record``."""
+    at, moved = address_of(job), stack_words()
+    loop, operands, n, axes = (
+        peek(at, _JOB_LOOP),
+        peek(at, _JOB_OPERANDS),
+        peek(at, _JOB_INNER),
+        peek(at, _JOB_AXES),
+    )
+    steps = _JOB_BASES + operands
+    sizes = steps + operands
+    strides = sizes + axes
+    for row in range(start, stop):
+        for k in range(operands):
+            poke(moved, k, peek(at, _JOB_BASES + k))
+        rest = row
+        for axis in range(axes - 1, -1, -1):
+            size = peek(at, sizes + axis)
+            i, rest = rest % size, rest // size
+            for k in range(operands):
+                step = peek(at, strides + axis * operands + k)
+                poke(moved, k, peek(moved, k) + i * step)
+        call_loop(loop, operands, moved, 0, n, at + 8 * steps, False)
+    return 0
+
+
+# The context of a recorded loop: these, then a base and an inner step of each operand, the sizes
+# of the outer axes, and for each of them a step of each operand
+_JOB_LOOP, _JOB_OPERANDS, _JOB_INNER, _JOB_AXES, _JOB_BASES = range(5)
+
 _PART_SIGNATURE = types.int64(types.voidptr, types.int64, types.int64)
 
 
@@ -283,6 +336,28 @@ def _shared_parts():
         compile_callback(_entry, LOOP_SIGNATURE, "ufunc.entry"),
         compile_callback(_part, _PART_SIGNATURE, "ufunc.part"),
     )
+
+
+@functools.cache
+def _recorded_jobs():
+    """The jobs of recorded loops, compiled: over one axis, and over several."""
+    return (
+        compile_callback(_elements, _PART_SIGNATURE, "ufunc.elements"),
+        compile_callback(_rows, _PART_SIGNATURE, "ufunc.rows"),
+    )
+
+
+def _merged_axes(shape, strides):
+    """The fewest (size, steps of all operands) axes, inner ones last, that visit the same."""
+    axes = []
+    for size, *steps in zip(shape, *strides, strict=True):
+        if size == 1:
+            continue
+        if axes and all(a == size * b for a, b in zip(axes[-1][1], steps, strict=True)):
+            axes[-1] = (axes[-1][0] * size, steps)
+        else:
+            axes.append((size, steps))
+    return axes or [(1, [0] * len(strides))]
 
 
 def _capi_make_ufunc():
@@ -327,9 +402,45 @@ class Elementwise:
                     self._ufunc = self._build()
         return self._ufunc
 
+    def record(self, inputs, out=None):
+        """The result on ``inputs``, computed by a job of its own, for a recording."""
+        self.ufunc  # noqa: B018 - compiles the loops
+        arrays = [x if isinstance(x, np.ndarray) else np.asarray(x) for x in inputs]
+        numbers = [x for x, given in zip(arrays, inputs, strict=True) if given is not x]
+        dtype = np.result_type(*(x for x in arrays if all(x is not y for y in numbers)))
+        if dtype not in self._loops:
+            raise TypeError(f"{self.name}: no loop for {dtype}")
+        arrays = [x if x.dtype == dtype else x.astype(dtype) for x in arrays]
+        if out is None:
+            out = _record.empty(np.broadcast_shapes(*(x.shape for x in arrays)), dtype)
+        for k, x in enumerate(arrays):
+            same = _record.address(x) == _record.address(out) and x.strides == out.strides
+            if not same and np.may_share_memory(x, out):
+                arrays[k] = x.view(_record.Recorded).copy()
+        if out.size:
+            self._launch([*arrays, out], dtype)
+        return out
+
+    def _launch(self, arrays, dtype):
+        shape = arrays[-1].shape
+        strides = [np.broadcast_to(x, shape).strides for x in arrays]
+        *outer, (n, steps) = _merged_axes(shape, strides)
+        context = [self._loops[dtype], len(arrays), n, len(outer)]
+        context += [_record.address(x) for x in arrays] + steps
+        context += [size for size, _ in outer] + [step for _, row in outer for step in row]
+        context = np.array(context, np.int64)
+        job = _recorded_jobs()[1 if outer else 0].address
+        items, grain = (math.prod(size for size, _ in outer), 1) if outer else (n, _GRAIN)
+        work = arrays[-1].size * self.cost * dtype.itemsize / 4
+        compiled("run").ctypes(
+            CELLS, job, context.ctypes.data, context.nbytes, items, grain, _CHUNKS, work
+        )
+        _record.recorder.note(self.name, arrays)
+
     def _build(self):
         entry, part = _shared_parts()
         loops = [self._compile(dtype) for dtype in _DTYPES]
+        self._loops = {dtype: loop.address for dtype, loop in zip(_DTYPES, loops, strict=True)}
         operands = self.inputs + 1
         cost = max(1, round(self.cost * _COST_UNITS))
         records = np.array(
@@ -344,10 +455,12 @@ class Elementwise:
         name, doc = self.name.encode(), (self.formula.__doc__ or "").encode()
         _alive.append((loops, records, entries, data, kinds, name, doc))
         no_identity = -1
-        return _capi_make_ufunc()(
+        ufunc = _capi_make_ufunc()(
             ctypes.addressof(entries), ctypes.addressof(data), ctypes.addressof(kinds),
             count, self.inputs, 1, no_identity, name, doc, 0,
         )  # fmt: skip
+        _record.ufuncs[ufunc] = self.record
+        return ufunc
 
 
 def elementwise(*, cost):

@@ -4,9 +4,8 @@ Each takes arrays or numbers of any shapes that broadcast, contiguous or not, fl
 and NumPy's ufunc keywords (``out=``, ``where=``). Formulas hold for a scalar and for a vector.
 """
 
-import numpy as np
-
-from . import _simd
+from . import _record, _simd
+from ._record import empty
 from ._simd import fma, if_greater, literal
 from ._ufunc import elementwise
 
@@ -132,16 +131,20 @@ _SMALL = 1 << 17  # bytes; below, NumPy's copy and fill, on one thread, are done
 
 def copy(x, out=None):
     """The same values in C order, in an array of their own or in ``out``."""
+    if _record.recorder is not None and _record.recording():
+        return _copy.record([x], out)
     if out is None:
         if x.nbytes < _SMALL:
             return x.copy()
-        out = np.empty(x.shape, x.dtype)
+        out = empty(x.shape, x.dtype)
     return _copy.ufunc(x, out=out)
 
 
 def fill(out, value):
     """Set every element of ``out`` to ``value``."""
-    if out.nbytes < _SMALL:
+    if _record.recorder is not None and _record.recording():
+        _copy.record([out.dtype.type(value)], out)
+    elif out.nbytes < _SMALL:
         out.fill(value)
     else:
         _copy.ufunc(out.dtype.type(value), out=out)

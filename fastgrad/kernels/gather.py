@@ -3,6 +3,7 @@
 import numpy as np
 
 from ._jit import kernel
+from ._record import empty
 
 __all__ = ["gather_rows"]
 
@@ -38,7 +39,7 @@ def gather_rows(x, indices):
 
     x (n, ...) contiguous, indices (m,) int64; ``IndexError`` for an index outside 0 to n - 1.
     """
-    out = np.empty((indices.size, *x.shape[1:]), x.dtype)
+    out = empty((indices.size, *x.shape[1:]), x.dtype)
     _check_indices(indices.size, 0, indices, x.shape[0])
     if out.size:
         as_bytes = x.reshape(x.shape[0], -1).view(np.uint8)

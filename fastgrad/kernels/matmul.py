@@ -21,6 +21,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
+from ._record import empty
 from ._simd import fma, lane_sum, lanes, load, load_part, store, store_part, turn_block, zeros
 from ._threads import policy
 from ._tile import (
@@ -421,7 +422,7 @@ def matmul(a, b, bias=None, out=None):
     """``out (m, n) = a (m, k) · b (k, n) + bias (n,)``."""
     columns = b.shape[1]
     if out is None:
-        out = np.empty((a.shape[0], columns), a.dtype)
+        out = empty((a.shape[0], columns), a.dtype)
     if columns <= _FEW:
         _multiply_dots(a, b.reshape(1, -1) if columns == 1 else transpose(b), bias, out)
     else:
@@ -432,7 +433,7 @@ def matmul(a, b, bias=None, out=None):
 def matmul_nt(a, b, out=None):
     """``out (m, n) = a (m, k) · b (n, k)ᵀ``: with ``dY`` and ``W``, the gradient of the input."""
     if out is None:
-        out = np.empty((a.shape[0], b.shape[0]), a.dtype)
+        out = empty((a.shape[0], b.shape[0]), a.dtype)
     if min(out.shape) <= _FEW:
         _multiply_dots(a, b, None, out)
     else:
@@ -444,7 +445,7 @@ def matmul_tn(a, b, out=None):
     """``out (k, n) = a (m, k)ᵀ · b (m, n)``: with ``X`` and ``dY``, the gradient of the weight."""
     rows, columns = a.shape[1], b.shape[1]
     if out is None:
-        out = np.empty((rows, columns), a.dtype)
+        out = empty((rows, columns), a.dtype)
     if columns * out.itemsize < 64 and columns < rows:
         space = scratch(out.size, out.dtype)
         _narrow(tile_address(out.dtype), a, b, out, space)
@@ -457,7 +458,7 @@ def transpose(x, out=None):
     """``xᵀ`` of a matrix, as a contiguous array of its own."""
     rows, columns = x.shape
     if out is None:
-        out = np.empty((columns, rows), x.dtype)
+        out = empty((columns, rows), x.dtype)
     if rows == 1 or columns == 1:
         out[...] = x.reshape(out.shape)
     else:
@@ -476,9 +477,9 @@ def linear_backward(grad, x, weight, needs=(True, True, True)):
     (rows, columns), depth = grad.shape, x.shape[1]
     if 0 < rows * depth * columns <= _SMALL_STEPS:
         nothing = _NOTHING[grad.dtype]
-        grad_x = np.empty(x.shape, x.dtype) if needs_x else nothing
-        grad_weight = np.empty(weight.shape, x.dtype) if needs_weight else nothing
-        grad_bias = np.empty(columns, x.dtype) if needs_bias else nothing.ravel()
+        grad_x = empty(x.shape, x.dtype) if needs_x else nothing
+        grad_weight = empty(weight.shape, x.dtype) if needs_weight else nothing
+        grad_bias = empty(columns, x.dtype) if needs_bias else nothing.ravel()
         panels = -(-depth * x.itemsize // TILE_WIDTH_BYTES)
         size = _STRIPS * _STRIP + panels * _DEPTH * (TILE_WIDTH_BYTES // x.itemsize)
         space = scratch(size + grad_weight.size, x.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel
+from ._record import empty
 from ._simd import (
     fma,
     keep_first,
@@ -278,8 +279,8 @@ def batch_norm_forward(x, weight=None, bias=None, eps=1e-5):
     """
     items, channels, n = _sizes(x)
     weight, bias = _affine(weight, bias, channels, x.dtype)
-    out = np.empty(x.shape, x.dtype)
-    mean, var, rstd = (np.empty(channels, x.dtype) for _ in range(3))
+    out = empty(x.shape, x.dtype)
+    mean, var, rstd = (empty(channels, x.dtype) for _ in range(3))
     arrays = (x.ravel(), weight, bias, float(eps), out.ravel(), mean, var, rstd)
     if n == 1:
         lane = 64 // x.itemsize
@@ -293,7 +294,7 @@ def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5):
     """The same with given statistics, as in evaluation. Returns (out, rstd)."""
     items, channels, n = _sizes(x)
     weight, bias = _affine(weight, bias, channels, x.dtype)
-    out, rstd = np.empty(x.shape, x.dtype), np.empty(channels, x.dtype)
+    out, rstd = empty(x.shape, x.dtype), empty(channels, x.dtype)
     _inverse_deviation(channels, 0, var, float(eps), rstd)
     arrays = (x.ravel(), weight, bias, float(eps), out.ravel(), mean, var, rstd)
     if n == 1:
@@ -312,8 +313,8 @@ def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True):
     """
     items, channels, n = _sizes(x)
     weight, _ = _affine(weight, None, channels, x.dtype)
-    grad_x = np.empty(x.shape, x.dtype)
-    grad_weight, grad_bias = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    grad_x = empty(x.shape, x.dtype)
+    grad_weight, grad_bias = empty(channels, x.dtype), empty(channels, x.dtype)
     arrays = (
         grad.ravel(), x.ravel(), weight, mean, rstd, bool(training), grad_x.ravel(),
         grad_weight, grad_bias,

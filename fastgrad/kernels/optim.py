@@ -14,12 +14,17 @@ from numba.extending import register_jitable
 from ._jit import kernel
 from ._simd import fma, if_greater, lanes, load, load_part, maximum, splat, sqrt, store, store_part
 
-__all__ = ["adam_step", "sgd_step"]
+__all__ = ["adam_step", "sgd_step", "tick"]
 
 
 @kernel(serial=True)
 def _tick(start, stop, step):
     step[0] += 1
+
+
+def tick(counter):
+    """Add 1 to a counter (1,) int64."""
+    _tick(1, 0, counter)
 
 
 @register_jitable
@@ -84,7 +89,7 @@ def sgd_step(param, grad, buffer, step, hyper, flags):
     hyper = (lr, momentum, dampening, weight_decay) float64; flags = (has momentum, nesterov,
     maximize) bool.
     """
-    _tick(1, 0, step)
+    tick(step)
     buffer = param if buffer is None else buffer
     _sgd(param.size, param.size * 0.3, param, grad, buffer, hyper, flags, step)
 
@@ -157,6 +162,6 @@ def adam_step(param, grad, mean, square, peak, step, hyper, flags):
     All flat and of one size. step (1,) int64 counts up first. hyper = (lr, β₁, β₂, ε,
     weight_decay) float64; flags = (amsgrad, maximize, decoupled) bool.
     """
-    _tick(1, 0, step)
+    tick(step)
     peak = param if peak is None else peak
     _adam(param.size, param.size * 0.6, param, grad, mean, square, peak, hyper, flags, step)

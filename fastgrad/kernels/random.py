@@ -12,6 +12,7 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._pool import count
+from ._record import empty
 
 __all__ = ["draw", "dropout"]
 
@@ -44,7 +45,7 @@ def _draw(start, stop, state, ticket, blocks):
 
 def draw(state, numbers):
     """Reserve that many ``numbers``: returns their ticket, and moves the state past them."""
-    ticket = np.empty(2, np.uint64)
+    ticket = empty(2, np.uint64)
     _draw(1, 0, state, ticket, -(-numbers // 4))
     return ticket
 
@@ -74,7 +75,7 @@ def _dropout(start, stop, x, threshold, scale, ticket, out):
 
 def dropout(x, p, ticket):
     """``x / (1 - p)`` with probability ``1 - p``, else 0. With one ticket, its own backward."""
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     threshold = np.uint64(round(p * 2.0**32))
     scale = 1.0 / (1.0 - p) if p < 1.0 else 0.0
     _dropout(-(-x.size // 4), x.size * 2.0, x.ravel(), threshold, scale, ticket, out.ravel())

@@ -12,6 +12,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel
+from ._record import contiguous, empty
 from ._simd import lane_max, lane_sum, lanes, load, load_part, maximum, splat, store, store_part
 from .elementwise import fill
 
@@ -142,14 +143,14 @@ def _reduction(name, start_value, combine, fold):
 
     def reduce(x, axes, keepdim, average):
         passes, count, shape = _plan(x.shape, axes, keepdim)
-        out = np.empty(shape, x.dtype)
+        out = empty(shape, x.dtype)
         divisor = float(count) if average else 1.0
         if count == 0:
             out.fill(start_value if not average else math.nan)
             return out
         x = x.ravel()
         for outer, n, inner in passes[:-1]:
-            partial = np.empty(outer * inner, x.dtype)
+            partial = empty(outer * inner, x.dtype)
             fold_blocks(x, partial, outer, n, inner, 1.0)
             x = partial
         fold_blocks(x, out.ravel(), *passes[-1], divisor)
@@ -162,7 +163,7 @@ def _reduction(name, start_value, combine, fold):
         else:
             blocks, items = -(-n // _COLUMN_BLOCK), outer * -(-inner * x.itemsize // _STRIP_BYTES)
         last = blocks == 1
-        target = out if last else np.empty(outer * blocks * inner, x.dtype)
+        target = out if last else empty(outer * blocks * inner, x.dtype)
         scale = divisor if last else 1.0
         if inner == 1:
             run_along(items * blocks, x.size * 0.06, x, target, n, _ROW_BLOCK, scale)
@@ -212,13 +213,13 @@ def amax_backward(grad, x, out, axes=None):
     """Gradient of ``amax``; elements that tie for a maximum share its gradient equally."""
     axes = range(x.ndim) if axes is None else [axis % x.ndim for axis in axes]
     order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
-    turned = np.ascontiguousarray(x.transpose(order))
+    turned = contiguous(x.transpose(order))
     rows, n = out.size, x.size // max(out.size, 1)
-    grad_x = np.empty((rows, n), x.dtype)
+    grad_x = empty((rows, n), x.dtype)
     flat = turned.reshape(rows, n)
     _amax_backward(rows, x.size * 1.0, grad.ravel(), flat, out.ravel(), grad_x)
     shape = tuple(x.shape[axis] for axis in order)
-    return np.ascontiguousarray(grad_x.reshape(shape).transpose(np.argsort(order)))
+    return contiguous(grad_x.reshape(shape).transpose(np.argsort(order)))
 
 
 @kernel
@@ -237,9 +238,9 @@ def _argmax(start, stop, x, out):
 def argmax(x, axis=-1):
     """Index of the first maximum along ``axis``, int64."""
     axis %= x.ndim
-    turned = np.ascontiguousarray(np.moveaxis(x, axis, -1))
+    turned = contiguous(np.moveaxis(x, axis, -1))
     rows = turned.size // x.shape[axis]
-    out = np.empty(rows, np.int64)
+    out = empty(rows, np.int64)
     _argmax(rows, x.size * 1.0, turned.reshape(rows, -1), out)
     return out.reshape(turned.shape[:-1])
 
@@ -287,7 +288,7 @@ _SMALL = 4096  # elements; below, NumPy's broadcast is done before a launch is
 
 def expand(x, shape):
     """``x`` broadcast to ``shape``, in an array of its own."""
-    out = np.empty(shape, x.dtype)
+    out = empty(shape, x.dtype)
     parts = _stretch(x.shape, out.shape) if out.size > _SMALL else None
     if parts is None:
         out[...] = x

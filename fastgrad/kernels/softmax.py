@@ -8,6 +8,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel
+from ._record import empty
 from ._simd import (
     exp,
     keep_first,
@@ -169,7 +170,7 @@ def _log_softmax_backward(start, stop, grad, out, grad_x, n):
 
 def _by_rows(run, n, *arrays):
     """Launch a row kernel on arrays (..., n); the last one is the output, made here."""
-    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    out = empty(arrays[0].shape, arrays[0].dtype)
     if out.size:
         run(out.size // n, out.size * _NS_EXP, *(x.ravel() for x in arrays), out.ravel(), n)
     return out
@@ -326,11 +327,11 @@ def _total(start, stop, loss, mass, average, result, divisor):
 
 def _reduced(loss, mass, reduction):
     """(result, divisor): the mean is over the weights of the labels."""
-    divisor = np.empty(1, loss.dtype)
+    divisor = empty(1, loss.dtype)
     if reduction == "none":
         divisor.fill(1)
         return loss, divisor
-    result = np.empty((), loss.dtype)
+    result = empty((), loss.dtype)
     _total(loss.size, 0, loss, mass, reduction == "mean", result.reshape(1), divisor)
     return result, divisor
 
@@ -349,7 +350,7 @@ def cross_entropy_forward(
     rows, n = x.shape
     check_labels(labels, n, ignore_index)
     weight, weighted = _class_weight(weight, x)
-    log_total, loss, mass = (np.empty(rows, x.dtype) for _ in range(3))
+    log_total, loss, mass = (empty(rows, x.dtype) for _ in range(3))
     _cross_entropy_rows(
         rows, x.size * _NS_EXP, x.ravel(), labels, weight, weighted, ignore_index,
         float(label_smoothing), log_total, loss, mass, n,
@@ -365,7 +366,7 @@ def cross_entropy_backward(
     rows, n = x.shape
     log_total, divisor = saved
     weight, weighted = _class_weight(weight, x)
-    grad_x = np.empty(x.shape, x.dtype)
+    grad_x = empty(x.shape, x.dtype)
     _cross_entropy_backward(
         rows, x.size * _NS_EXP, grad.ravel(), int(reduction == "none"), divisor, x.ravel(), labels,
         weight, weighted, ignore_index, float(label_smoothing), log_total, grad_x.ravel(), n,
@@ -378,7 +379,7 @@ def nll_loss_forward(x, labels, weight=None, ignore_index=-100, reduction="mean"
     rows, n = x.shape
     check_labels(labels, n, ignore_index)
     weight, weighted = _class_weight(weight, x)
-    loss, mass = np.empty(rows, x.dtype), np.empty(rows, x.dtype)
+    loss, mass = empty(rows, x.dtype), empty(rows, x.dtype)
     _nll_rows(rows, rows * 5, x.ravel(), labels, weight, weighted, ignore_index, loss, mass, n)
     return _reduced(loss, mass, reduction)
 
@@ -388,7 +389,7 @@ def nll_loss_backward(
 ):
     """Gradient of the log-probabilities, of ``shape`` (rows, classes)."""
     rows, n = shape
-    grad_x = np.empty(shape, grad.dtype)
+    grad_x = empty(shape, grad.dtype)
     weight, weighted = _class_weight(weight, grad_x)
     _nll_backward(
         rows, grad_x.size * 0.1, grad.ravel(), int(reduction == "none"), divisor, labels,

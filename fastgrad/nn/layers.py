@@ -3,6 +3,7 @@
 import math
 
 from .. import ops
+from ..backend import K
 from ..creation import ones, zeros
 from ..tensor import Tensor
 from . import init
@@ -84,7 +85,7 @@ class BatchNorm1d(Module):
             self.eps,
         )
         if tracking:
-            self.num_batches_tracked.data += 1
+            K.tick(self.num_batches_tracked.data.reshape(1))
         return out
 
     def extra_repr(self):

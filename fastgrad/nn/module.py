@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..tape import recording
 from ..tensor import Tensor
 
 
@@ -48,6 +49,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *args, **kwargs):
+        if recording.active is not None and recording.here():
+            recording.active.expect(lambda: self.training)
         return self.forward(*args, **kwargs)
 
     # ---------------------------------------------------------------- registration

@@ -13,9 +13,9 @@ _INTEGER_FUNCTIONS = {"add": np.add, "sub": np.subtract, "mul": np.multiply}
 def _combine(name, a, b):
     """``a name b`` by its kernel, in the type that PyTorch gives the result."""
     try:
-        if type(a) is not np.ndarray:
+        if not isinstance(a, np.ndarray):
             same = b.dtype.kind == "f"
-        elif type(b) is not np.ndarray:
+        elif not isinstance(b, np.ndarray):
             same = a.dtype.kind == "f"
         else:
             same = a.dtype is b.dtype and a.dtype.kind == "f"

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..backend import K
+from ..backend import K, contiguous
+from ..tape import as_array
 from ..tensor import op
 from .reduce import check_dims
 
@@ -20,11 +21,11 @@ def _along_last(name, x, dim, forward, backward):
         before = x.shape
         out = forward(x.reshape(shape)).reshape(before)
         return out, lambda grad: backward(grad.reshape(shape), out.reshape(shape)).reshape(before)
-    turned = forward(np.ascontiguousarray(np.moveaxis(x, axis, -1)))
-    out = np.ascontiguousarray(np.moveaxis(turned, -1, axis))
+    turned = forward(contiguous(np.moveaxis(x, axis, -1)))
+    out = contiguous(np.moveaxis(turned, -1, axis))
 
     def vjp(grad):
-        grad, rows = (np.ascontiguousarray(np.moveaxis(y, axis, -1)) for y in (grad, out))
+        grad, rows = (contiguous(np.moveaxis(y, axis, -1)) for y in (grad, out))
         return np.moveaxis(backward(grad, rows), -1, axis)
 
     return out, vjp
@@ -62,7 +63,7 @@ def _check_classification(name, x, target, weight, reduction):
         raise ValueError(f"{name}: unknown reduction {reduction!r}; expected one of {_REDUCTIONS}")
     if x.dtype.kind != "f" or not x.ndim:
         raise TypeError(f"{name}: expected float scores (N, C), got {x.dtype} of shape {x.shape}")
-    target = np.asarray(target)
+    target = as_array(target)
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integer labels, got {target.dtype}")
     classes = x.shape[0] if x.ndim == 1 else x.shape[1]
@@ -79,9 +80,7 @@ def _check_classification(name, x, target, weight, reduction):
     if not target.size and reduction == "mean":
         raise ValueError(f"{name}: the batch is empty, scores have shape {x.shape}: no mean")
     rows = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
-    return np.ascontiguousarray(rows).reshape(-1, classes), target.astype(
-        np.int64, copy=False
-    ).ravel()
+    return contiguous(rows).reshape(-1, classes), target.astype(np.int64, copy=False).ravel()
 
 
 def _restore(grad_rows, shape):
@@ -89,7 +88,7 @@ def _restore(grad_rows, shape):
     if len(shape) <= 2:
         return grad_rows.reshape(shape)
     moved = grad_rows.reshape(shape[0], *shape[2:], shape[1])
-    return np.ascontiguousarray(np.moveaxis(moved, -1, 1))
+    return contiguous(np.moveaxis(moved, -1, 1))
 
 
 @op

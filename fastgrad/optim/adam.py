@@ -68,12 +68,10 @@ class Adam(Optimizer):
             if peak is None:
                 peak = state["max_exp_avg_sq"] = np.zeros_like(parameter)
             peak = peak.ravel()
-        beta1, beta2 = group["betas"]
         hyper, flags = self._options(
             state,
-            {**group, "beta1": beta1, "beta2": beta2},
-            ("lr", "beta1", "beta2", "eps", "weight_decay"),
-            (group["amsgrad"], group["maximize"], self._decoupled),
+            lambda: (group["lr"], *group["betas"], group["eps"], group["weight_decay"]),
+            lambda: (group["amsgrad"], group["maximize"], self._decoupled),
         )
         mean, square = state["exp_avg"].ravel(), state["exp_avg_sq"].ravel()
         K.adam_step(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..tape import enable_grad
+from ..tape import enable_grad, recording
 from ..tensor import Tensor
 
 
@@ -76,6 +76,8 @@ class Optimizer:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     state = self.state.setdefault(parameter, {})
+                    if recording.active is not None and recording.here():
+                        recording.active.operands([parameter], [parameter.data])
                     array = parameter.data
                     plain = array if array.flags.carray else array.copy()  # changed in place
                     self.update(plain, parameter.grad.data, state, group)
@@ -86,13 +88,19 @@ class Optimizer:
                     parameter._version[0] += 1
         return loss
 
-    def _options(self, state, group, names, flags):
-        """A kernel's (hyperparameters float64, flags bool), kept in place in the state."""
+    def _options(self, state, values, flags):
+        """A kernel's (hyperparameters float64, flags bool), kept in place in the state.
+
+        values, flags   functions that give them, from the group as it is when they are called
+        """
         arrays = state.get("_options")
         if arrays is None:
-            arrays = state["_options"] = np.empty(len(names)), np.empty(len(flags), bool)
-        arrays[0][:] = [group[name] for name in names]
-        arrays[1][:] = flags
+            arrays = state["_options"] = np.empty(len(values())), np.empty(len(flags()), bool)
+        arrays[0][:] = values()
+        arrays[1][:] = flags()
+        if recording.active is not None and recording.here():
+            recording.active.keep_up_to_date(arrays[0], values)
+            recording.active.expect(flags)
         return arrays
 
     def state_dict(self):

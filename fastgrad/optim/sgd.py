@@ -64,9 +64,8 @@ class SGD(Optimizer):
             step[0] = 0
         hyper, flags = self._options(
             state,
-            group,
-            ("lr", "momentum", "dampening", "weight_decay"),
-            (momentum, group["nesterov"], group["maximize"]),
+            lambda: (group["lr"], group["momentum"], group["dampening"], group["weight_decay"]),
+            lambda: (group["momentum"] != 0, group["nesterov"], group["maximize"]),
         )
         buffer = buffer.ravel() if momentum else None
         K.sgd_step(parameter.ravel(), grad.ravel(), buffer, step, hyper, flags)

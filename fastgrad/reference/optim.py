@@ -4,7 +4,11 @@ import numpy as np
 
 from .elementwise import quiet
 
-__all__ = ["adam_step", "sgd_step"]
+__all__ = ["adam_step", "sgd_step", "tick"]
+
+
+def tick(counter):
+    counter += 1
 
 
 def _flush(average):
@@ -15,7 +19,7 @@ def _flush(average):
 def sgd_step(param, grad, buffer, step, hyper, flags):
     lr, momentum, dampening, weight_decay = hyper.tolist()
     has_momentum, nesterov, maximize = flags.tolist()
-    step += 1
+    tick(step)
     d = -grad if maximize else grad
     if weight_decay:
         d = d + weight_decay * param
@@ -34,7 +38,7 @@ def sgd_step(param, grad, buffer, step, hyper, flags):
 def adam_step(param, grad, mean, square, peak, step, hyper, flags):
     lr, beta1, beta2, eps, weight_decay = hyper.tolist()
     amsgrad, maximize, decoupled = flags.tolist()
-    step += 1
+    tick(step)
     t = int(step[0])
     g = -grad if maximize else grad
     if decoupled:
