@@ -151,33 +151,6 @@ def is_fresh(array):
     return recording.active is not None and type(array) is not type(array.base)
 
 
-class _Gradients:
-    """Gradients that have arrived so far, by node or leaf."""
-
-    def __init__(self):
-        self.arrays = {}
-        self.owned = set()
-
-    def add(self, key, array, fresh):
-        """Add a contribution. ``fresh``: nobody else holds the array, it may be changed."""
-        before = self.arrays.get(key)
-        if before is None:
-            self.arrays[key] = array
-            if fresh:
-                self.owned.add(key)
-        elif key in self.owned:
-            K.add(before, array, out=before)
-        else:
-            self.arrays[key] = as_array(K.add(before, array))
-            self.owned.add(key)
-
-    def take(self, key):
-        """(gradient, whether it may be changed), removed from here."""
-        owned = key in self.owned
-        self.owned.discard(key)
-        return self.arrays.pop(key), owned
-
-
 def _fit(array, shape, dtype):
     """A gradient in its tensor's shape and type: sum over what broadcasting stretched."""
     if array.shape != shape:
@@ -214,6 +187,14 @@ def _pull_back(node, grad, needs):
     return results
 
 
+def _all_different(results):
+    """Whether no array stands twice among the gradients of a node."""
+    if len(set(map(id, results))) == len(results):
+        return True
+    arrays = [id(x) for x in results if x is not None]
+    return len(set(arrays)) == len(arrays)
+
+
 def _freed(node):
     return RuntimeError(
         f"{node.op}: backward a second time through a graph whose saved arrays were freed; "
@@ -234,17 +215,29 @@ def walk(roots, retain_graph=False, targets=None):
     targets   None: add to the ``grad`` of every leaf reached. Otherwise nodes and leaves: return
               a dict of the gradients that reached these, and touch no ``grad``.
     """
-    gradients = _Gradients()
-    heap, leaves = [], {}
+    arrays, owned = {}, set()  # by node or leaf: gradient so far, whether it may be changed
+    heap, leaves = [], []
 
     def arrive(key, array, fresh):
-        if type(key) is Node:
-            if key not in gradients.arrays:
+        """A contribution. ``fresh``: nobody else holds the array, it may be changed."""
+        node = type(key) is Node
+        like = key if node else key.data
+        if array.shape != like.shape or array.dtype != like.dtype:
+            array = _fit(array, like.shape, like.dtype)
+        before = arrays.get(key)
+        if before is None:
+            arrays[key] = array
+            if fresh:
+                owned.add(key)
+            if node:
                 heapq.heappush(heap, (-key.number, key))
-            gradients.add(key, _fit(array, key.shape, key.dtype), fresh)
+            else:
+                leaves.append(key)
+        elif key in owned:
+            K.add(before, array, out=before)
         else:
-            leaves[key] = None
-            gradients.add(key, _fit(array, key.data.shape, key.data.dtype), fresh)
+            arrays[key] = as_array(K.add(before, array))
+            owned.add(key)
 
     wanted = None if targets is None else _leading_to(targets, [key for key, _ in roots])
     captured = {}
@@ -252,7 +245,7 @@ def walk(roots, retain_graph=False, targets=None):
         arrive(key, array, False)
     while heap:
         node = heapq.heappop(heap)[1]
-        grad, _ = gradients.take(node)
+        grad = arrays.pop(node)
         if node.hooks:
             grad = _run_hooks(node.hooks, grad)
         if node.retained is not None and targets is None:
@@ -270,13 +263,13 @@ def walk(roots, retain_graph=False, targets=None):
                 continue
         try:
             results = _pull_back(node, grad, needs)
-            for position, (key, array) in enumerate(zip(inputs, results, strict=False)):
-                if needs[position] and array is not None:
+            different = len(inputs) == 1 or _all_different(results)
+            for key, need, array in zip(inputs, needs, results, strict=False):
+                if need and array is not None:
                     array = as_array(array)
                     # The contract of pull-backs: they return new arrays, the gradient, or views.
-                    fresh = array is not grad and (array.base is None or is_fresh(array))
-                    if fresh and len(inputs) > 1:  # one array for two inputs belongs to neither
-                        fresh = sum(array is other for other in results) == 1
+                    fresh = different and array is not grad
+                    fresh = fresh and (array.base is None or is_fresh(array))
                     arrive(key, array, fresh)
         except Exception as error:
             if isinstance(error, RuntimeError) and str(error).startswith("its pull-back"):
@@ -288,11 +281,11 @@ def walk(roots, retain_graph=False, targets=None):
             node.saved = ()
             node.inputs = ()
     for leaf in leaves:
-        grad, owned = gradients.take(leaf)
+        grad, own = arrays[leaf], leaf in owned
         if leaf._hooks:
-            grad, owned = _run_hooks(leaf._hooks, grad), False
+            grad, own = _run_hooks(leaf._hooks, grad), False
         if targets is None:
-            leaf._accumulate(grad, owned)
+            leaf._accumulate(grad, own)
         elif leaf in targets:
             captured[leaf] = grad
     return captured

@@ -279,8 +279,9 @@ class Tensor:
         """Add to ``grad``; an array that is not owned is copied."""
         if recording.active is not None and recording.here():
             recording.active.gradient_read(self)
+            recording.active.gradient_set(self)
         if self._grad is None:
-            self.grad = Tensor(array if owned else K.copy(array))
+            self._grad = Tensor(array if owned else K.copy(array))
         else:
             K.add(self._grad.data, array, out=self._grad.data)
             self._grad._version[0] += 1

@@ -20,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numba.extending import register_jitable
 
+from . import elementwise
 from ._jit import kernel, scratch
 from ._record import empty
 from ._simd import fma, lane_sum, lanes, load, load_part, store, store_part, turn_block, zeros
@@ -51,6 +52,7 @@ _STRIPS = 8  # strips copied at a time, in long reads where A is turned
 _GROUP_BYTES = 1 << 20  # packed B kept in L2 at a time
 _DIRECT_BYTES = 1 << 20  # from there on B is packed
 _BLOCKS = 2  # blocks of a packed product for each thread
+_HALVED = 4  # times the size of C that B must have, to be read by halves
 _PACKED_ROWS = 8  # with fewer rows a packed panel is not used often enough
 _FEW = 4  # up to so many columns, dot products beat tiles that are mostly masked
 _NARROW_DEPTH = 64  # k-block of a narrow product: pages that are read at a time
@@ -100,6 +102,36 @@ def _direct(start, stop, tile, a, b, bias, c, a_turned, resume):
             b, left, columns, depth,
             resume, bias, left, 0,
             c, top * columns + left, columns,
+            min(height, rows - top), min(width, columns - left),
+        )  # fmt: skip
+
+
+def _plan_halves(tile, a, b, bias, c, rest, half, resume):
+    _, strips, panels = _cut_directly(c)
+    return 2 * strips * panels, _work(c.shape[0], b.shape[0], c.shape[1], c)
+
+
+@kernel(plan=_plan_halves)
+def _halves(start, stop, tile, a, b, bias, c, rest, half, resume):
+    """Tiles of ``c = A · B`` over k < half, then of ``rest = A · B`` over the other k.
+
+    Of B, which is the larger operand, each thread reads one half only: the one whose gradient it
+    computed, and that it updated, in the training step before.
+    """
+    rows, columns = c.shape
+    depth = b.shape[0]
+    width, strips, panels = _cut_directly(c)
+    height = (rows + strips - 1) // strips
+    for number in range(start, stop):
+        second, inside = number // (strips * panels), number % (strips * panels)
+        top, left = inside // panels * height, inside % panels * width
+        k, steps = (half, depth - half) if second else (0, half)
+        out = rest if second else c
+        multiply_tile(
+            tile, a, top * depth + k, depth, 1,
+            b, k * columns + left, columns, steps,
+            resume and not second, bias, left, 0,
+            out, top * columns + left, columns,
             min(height, rows - top), min(width, columns - left),
         )  # fmt: skip
 
@@ -396,6 +428,11 @@ def _multiply(a, b, bias, out, a_turned, b_turned):
     if direct:
         if b_turned:
             b = transpose(b, scratch(b.size, out.dtype)[: b.size].reshape(-1, columns))
+        elif not a_turned and b.size >= _HALVED * out.size and b.size * itemsize >= 1 << 17:
+            rest = scratch(out.size, out.dtype)[: out.size].reshape(out.shape)
+            _halves(tile, a, b, bias, out, rest, b.shape[0] // 32 * 16, resume)
+            elementwise.add.ufunc(out, rest, out=out)
+            return
         _direct(tile, a, b, bias, out, a_turned, resume)
         return
     width = TILE_WIDTH_BYTES // itemsize

@@ -59,6 +59,34 @@ def linear(x, weight, bias=None):
     >>> fg.linear(fg.tensor([[1.0, 2.0]]), fg.tensor([[3.0], [4.0]]), fg.tensor([0.5]))
     tensor([[11.5000]])
     """
+    shape = x.shape
+    if not (
+        x.ndim == weight.ndim == 2
+        and shape[1] == weight.shape[0]
+        and x.dtype is weight.dtype
+        and x.dtype.kind == "f"
+        and (bias is None or (bias.shape == weight.shape[1:] and bias.dtype is x.dtype))
+    ):
+        _check_linear(x, weight, bias)
+        x = x.reshape(math.prod(shape[:-1]), shape[-1])
+    out = K.linear_forward(x, weight, bias)
+    flat = out.shape
+
+    def vjp(grad, needs=(True, True, True)):
+        if grad.ndim != 2:
+            grad = grad.reshape(flat)
+        if bias is None:
+            needs = (*needs[:2], False)
+        grad_x, grad_weight, grad_bias = K.linear_backward(grad, x, weight, needs)
+        if grad_x is not None and len(shape) != 2:
+            grad_x = grad_x.reshape(shape)
+        return grad_x, grad_weight, grad_bias
+
+    return (out if len(shape) == 2 else out.reshape(*shape[:-1], flat[1])), vjp
+
+
+def _check_linear(x, weight, bias):
+    """Raise an error that says what is wrong with operands of ``linear``, if anything is."""
     _check_floats("linear", x, weight, *(() if bias is None else (bias,)))
     if not x.ndim or weight.ndim != 2 or x.shape[-1] != weight.shape[0]:
         raise ValueError(
@@ -67,15 +95,3 @@ def linear(x, weight, bias=None):
         )
     if bias is not None and bias.shape != weight.shape[1:]:
         raise ValueError(f"linear: bias has shape {bias.shape}, expected ({weight.shape[1]},)")
-    x_shape, columns = x.shape, weight.shape[1]
-    rows = math.prod(x_shape[:-1])
-    x = x.reshape(rows, x_shape[-1])
-    out = K.linear_forward(x, weight, bias).reshape(*x_shape[:-1], columns)
-
-    def vjp(grad, needs=(True, True, True)):
-        grad = grad.reshape(rows, columns)
-        grads = K.linear_backward(grad, x, weight, (*needs, False)[:3])
-        grad_x = None if grads[0] is None else grads[0].reshape(x_shape)
-        return grad_x, *grads[1:]
-
-    return out, vjp

@@ -64,6 +64,15 @@ def _check_classification(name, x, target, weight, reduction):
     if x.dtype.kind != "f" or not x.ndim:
         raise TypeError(f"{name}: expected float scores (N, C), got {x.dtype} of shape {x.shape}")
     target = as_array(target)
+    if (
+        x.ndim == 2
+        and x.shape[:1] == target.shape != (0,)
+        and x.flags.c_contiguous
+        and target.dtype == np.int64
+        and target.flags.c_contiguous
+        and weight is None
+    ):
+        return x, target
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integer labels, got {target.dtype}")
     classes = x.shape[0] if x.ndim == 1 else x.shape[1]
