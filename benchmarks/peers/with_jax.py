@@ -1,0 +1,74 @@
+"""The steps in JAX, jitted, with donated parameters."""
+
+import os
+
+threads = os.environ["PEER_THREADS"]
+os.environ["XLA_FLAGS"] = (
+    f"--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads={threads}"
+)
+
+import jax  # noqa: E402 - after its environment
+import jax.numpy as jnp  # noqa: E402
+from jobs import ADAM, SGD, data, weights  # noqa: E402
+
+VERSION = jax.__version__
+
+
+def _forward(params, x, batch_norm):
+    for k, layer in enumerate(params):
+        x = x @ layer["weight"] + layer["bias"]
+        if k < len(params) - 1:
+            if batch_norm:
+                mean, var = x.mean(0), x.var(0)
+                x = (x - mean) / jnp.sqrt(var + 1e-5) * layer["gain"] + layer["shift"]
+            x = jax.nn.relu(x)
+    return x
+
+
+def variants(job):
+    """{name: step} of the library."""
+    batch_norm = bool(job.get("batch_norm"))
+    params = [
+        {"weight": jnp.asarray(w), "bias": jnp.asarray(b)}
+        | ({"gain": jnp.ones_like(b), "shift": jnp.zeros_like(b)} if batch_norm else {})
+        for w, b in weights(job)
+    ]
+    if batch_norm:
+        params[-1] = {name: params[-1][name] for name in ("weight", "bias")}
+    batches = [(jnp.asarray(x), jnp.asarray(y)) for x, y in data(job)]
+
+    def loss_of(params, x, y):
+        scores = jax.nn.log_softmax(_forward(params, x, batch_norm))
+        return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
+
+    def sgd(params, state, x, y):
+        loss, grads = jax.value_and_grad(loss_of)(params, x, y)
+        moved = jax.tree.map(lambda m, g: SGD["momentum"] * m + g, state, grads)
+        return loss, jax.tree.map(lambda p, m: p - SGD["lr"] * m, params, moved), moved
+
+    def adam(params, state, x, y):
+        loss, grads = jax.value_and_grad(loss_of)(params, x, y)
+        t, mean, square = state
+        t = t + 1
+        mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, grads)
+        square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, square, grads)
+        rate, root = ADAM["lr"] / (1 - 0.9**t), jnp.sqrt(1 - 0.999**t)
+
+        def update(p, m, v):
+            return p - rate * m / (jnp.sqrt(v) / root + 1e-8)
+
+        return loss, jax.tree.map(update, params, mean, square), (t, mean, square)
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    more = jax.tree.map(jnp.zeros_like, params)
+    is_sgd = job["optimizer"] == "sgd"
+    now = {"params": params, "state": zeros if is_sgd else (jnp.zeros(()), zeros, more)}
+    step = jax.jit(sgd if is_sgd else adam, donate_argnums=(0, 1))
+
+    def train(number):
+        loss, now["params"], now["state"] = step(
+            now["params"], now["state"], *batches[number % len(batches)]
+        )
+        return loss.item()
+
+    return {"jit": train}
