@@ -124,6 +124,8 @@ class _Recording:
 
     def results(self, inputs):
         tensors = [Tensor(source(inputs).copy()) for source in self.outputs]
+        if type(self.form) is _Place:
+            return tensors[0]
         return _put_together(self.form, tensors)
 
 
@@ -142,9 +144,12 @@ class CompiledStep:
     def _call(self, args, kwargs, watch):
         if get_backend() != "numba" or recording.here():
             return self._step(*args, **kwargs)
-        tensors = []
-        form = _take_apart((args, kwargs), tensors)
-        kinds = tuple([(x.data.shape, x.data.dtype.str, x._requires_grad) for x in tensors])
+        if not kwargs and all(type(x) is Tensor for x in args):
+            tensors, form = args, len(args)
+        else:
+            tensors = []
+            form = _take_apart((args, kwargs), tensors)
+        kinds = tuple([(x.data.shape, x.data.dtype, x._requires_grad) for x in tensors])
         inputs = [x.data if x.data.flags.carray else np.array(x.data, order="C") for x in tensors]
         key = form, kinds
         with self._lock:
@@ -169,7 +174,10 @@ class CompiledStep:
             trace = recording.active = _Trace(recorder)
             try:
                 stand_ins = [Tensor(x.view(Recorded)) for x in inputs]
-                args, kwargs = _put_together(form, stand_ins)
+                if type(form) is int:
+                    args, kwargs = stand_ins, {}
+                else:
+                    args, kwargs = _put_together(form, stand_ins)
                 result = self._step(*args, **kwargs)
             finally:
                 recording.active = None

@@ -414,11 +414,12 @@ def op(rule):
     signature = inspect.signature(rule).parameters.values()
     parameters = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
     options = tuple(p.name for p in signature if p.kind is p.KEYWORD_ONLY)
+    names, most = frozenset(parameters), len(parameters)
     plans = {}  # what is saved, by pull-back and needed gradients
 
     @wraps(rule)
     def lifted(*operands, **attributes):
-        if attributes or len(operands) > len(parameters):
+        if len(operands) > most or (attributes and not names.isdisjoint(attributes)):
             operands, attributes = _bind(name, parameters, options, operands, attributes)
         record = False
         arrays = []

@@ -442,6 +442,21 @@ def load(typing_context, x, index):
 
 
 @intrinsic
+def prefetch(typing_context, x, index):
+    """Ask for the cache line of an element that will be read soon; it need not exist."""
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, _INT32, _INT32, _INT32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, _INT32(0), _INT32(3), _INT32(1)])
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64), codegen
+
+
+@intrinsic
 def load_part(typing_context, x, index, count, fill):
     """``x[index : index + count]`` in the first lanes, ``fill`` in the others."""
 

@@ -23,7 +23,18 @@ from numba.extending import register_jitable
 from . import elementwise
 from ._jit import kernel, scratch
 from ._record import empty
-from ._simd import fma, lane_sum, lanes, load, load_part, store, store_part, turn_block, zeros
+from ._simd import (
+    fma,
+    lane_sum,
+    lanes,
+    load,
+    load_part,
+    prefetch,
+    store,
+    store_part,
+    turn_block,
+    zeros,
+)
 from ._threads import policy
 from ._tile import (
     TILE_ROWS,
@@ -48,6 +59,7 @@ __all__ = [
 
 _DEPTH = 384  # k-block of a packed panel: a strip of A (14 × 384 float32) fills half of L1
 _STRIP = 16 * (_DEPTH + 16)  # elements of the copy of a strip: up to 16 rows, skewed
+_AHEAD = 8  # rows of A that are asked for before they are copied
 _STRIPS = 8  # strips copied at a time, in long reads where A is turned
 _GROUP_BYTES = 1 << 20  # packed B kept in L2 at a time
 _DIRECT_BYTES = 1 << 20  # from there on B is packed
@@ -266,8 +278,11 @@ def _copy_strips(a, a_row, a_step, k, steps, rows, most, first, last, space, at)
                     rest = load_part(a, source + whole, steps - whole, 0.0)
                     store_part(space, target + whole, steps - whole, rest)
         return row, 1
+    left, right = first * most, min(rows, last * most)
     for j in range(steps):
         source = (k + j) * a_step
+        for i in range(left, right, 64 // a.itemsize):
+            prefetch(a, source + _AHEAD * a_step + i)
         for strip in range(first, last):
             top = strip * most
             target = at + (strip - first) * _STRIP + j * 16

@@ -7,7 +7,7 @@ that one number per row, and its backward makes ``softmax - target`` from it in 
 import numpy as np
 from numba.extending import register_jitable
 
-from ._jit import kernel
+from ._jit import kernel, scratch
 from ._record import empty
 from ._simd import (
     exp,
@@ -37,6 +37,7 @@ __all__ = [
     "softmax_forward",
 ]
 
+_SMALL_LOSS = 4096  # scores, up to which a loss is one launch on one thread
 _NS_EXP = 0.5  # nanoseconds per element of a pass with an exponential
 
 
@@ -325,6 +326,31 @@ def _total(start, stop, loss, mass, average, result, divisor):
     result[0] = total / weights if average else total
 
 
+_find_bad_label, _rows_of_loss, _total_of_loss = (
+    register_jitable(f.__wrapped__) for f in (_check_labels, _cross_entropy_rows, _total)
+)
+
+
+def _bad_label_of(code, x, labels, weight, weighted, ignore_index, *rest):
+    _bad_label(code, labels, rest[-1], ignore_index)
+
+
+@kernel(serial=True, on_error=_bad_label_of)
+def _cross_entropy_small(
+    start, stop, x, labels, weight, weighted, ignore_index, smoothing, log_total, loss, mass,
+    average, result, divisor, n,
+):  # fmt: skip
+    """Check labels, compute rows and reduce them, in one launch."""
+    code = _find_bad_label(start, stop, labels, n, ignore_index)
+    if code == 0:
+        _rows_of_loss(
+            start, stop, x, labels, weight, weighted, ignore_index, smoothing, log_total, loss,
+            mass, n,
+        )  # fmt: skip
+        _total_of_loss(start, stop, loss, mass, average, result, divisor)
+    return code
+
+
 def _reduced(loss, mass, reduction):
     """(result, divisor): the mean is over the weights of the labels."""
     divisor = empty(1, loss.dtype)
@@ -348,9 +374,19 @@ def cross_entropy_forward(
     labels (rows,) int64, checked; weight (classes,) or None. Returns (loss, (log_total, divisor)).
     """
     rows, n = x.shape
-    check_labels(labels, n, ignore_index)
     weight, weighted = _class_weight(weight, x)
-    log_total, loss, mass = (empty(rows, x.dtype) for _ in range(3))
+    log_total = empty(rows, x.dtype)
+    if x.size <= _SMALL_LOSS and reduction != "none":
+        parts = scratch(2 * rows, x.dtype)
+        result, divisor = empty((), x.dtype), empty(1, x.dtype)
+        _cross_entropy_small(
+            rows, 0, x.ravel(), labels, weight, weighted, ignore_index, float(label_smoothing),
+            log_total, parts[:rows], parts[rows:], reduction == "mean", result.reshape(1), divisor,
+            n,
+        )  # fmt: skip
+        return result, (log_total, divisor)
+    check_labels(labels, n, ignore_index)
+    loss, mass = empty(rows, x.dtype), empty(rows, x.dtype)
     _cross_entropy_rows(
         rows, x.size * _NS_EXP, x.ravel(), labels, weight, weighted, ignore_index,
         float(label_smoothing), log_total, loss, mass, n,

@@ -57,22 +57,23 @@ class Adam(Optimizer):
         bounds |= {"betas[0]": (0, 1), "betas[1]": (0, 1)}
         check_range(self._name(), flat, **bounds)
 
-    def update(self, parameter, grad, state, group):
+    def hyper(self, group):
+        return group["lr"], *group["betas"], group["eps"], group["weight_decay"]
+
+    def flags(self, group):
+        return group["amsgrad"], group["maximize"], self._decoupled
+
+    def update(self, parameter, grad, state, hyper, flags):
         if "step" not in state:
             state["step"] = np.zeros(1, np.int64)
             state["exp_avg"] = np.zeros_like(parameter)
             state["exp_avg_sq"] = np.zeros_like(parameter)
         peak = None
-        if group["amsgrad"]:
+        if flags[0]:
             peak = state.get("max_exp_avg_sq")
             if peak is None:
                 peak = state["max_exp_avg_sq"] = np.zeros_like(parameter)
             peak = peak.ravel()
-        hyper, flags = self._options(
-            state,
-            lambda: (group["lr"], *group["betas"], group["eps"], group["weight_decay"]),
-            lambda: (group["amsgrad"], group["maximize"], self._decoupled),
-        )
         mean, square = state["exp_avg"].ravel(), state["exp_avg_sq"].ravel()
         K.adam_step(
             parameter.ravel(), grad.ravel(), mean, square, peak, state["step"], hyper, flags

@@ -12,13 +12,15 @@ class Optimizer:
     params     parameters, or dicts ``{"params": ..., option: value}``, one for each group
     defaults   options of groups that do not set them
 
-    A subclass checks a group's options in ``check`` and updates one parameter in ``update``.
+    A subclass checks a group's options in ``check``, gives those that are numbers in ``hyper`` and
+    those that are switches in ``flags``, and updates one parameter in ``update``.
     """
 
     def __init__(self, params, defaults):
         self.defaults = defaults
         self.param_groups = []
         self.state = {}
+        self._arrays = {}  # by group
         groups = [params] if isinstance(params, Tensor) else list(params)
         if not groups:
             raise ValueError(f"{self._name()}: got no parameters")
@@ -33,7 +35,15 @@ class Optimizer:
     def check(self, group):
         """Raise ``ValueError`` where the options of a group make no sense."""
 
-    def update(self, parameter, grad, state, group):
+    def hyper(self, group):
+        """A group's hyperparameters as its kernel wants them, a tuple of floats."""
+        raise NotImplementedError
+
+    def flags(self, group):
+        """A group's switches as its kernel wants them, a tuple of bools."""
+        raise NotImplementedError
+
+    def update(self, parameter, grad, state, hyper, flags):
         """Update one parameter array in place by its gradient; ``state`` is its own dict."""
         raise NotImplementedError
 
@@ -73,14 +83,16 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            options = None
             for parameter in group["params"]:
                 if parameter.grad is not None:
+                    options = options or self._options(group)
                     state = self.state.setdefault(parameter, {})
                     if recording.active is not None and recording.here():
                         recording.active.operands([parameter], [parameter.data])
                     array = parameter.data
                     plain = array if array.flags.carray else array.copy()  # changed in place
-                    self.update(plain, parameter.grad.data, state, group)
+                    self.update(plain, parameter.grad.data, state, *options)
                     if plain is not array and array.flags.writeable:
                         array[...] = plain
                     elif plain is not array:
@@ -88,19 +100,16 @@ class Optimizer:
                     parameter._version[0] += 1
         return loss
 
-    def _options(self, state, values, flags):
-        """A kernel's (hyperparameters float64, flags bool), kept in place in the state.
-
-        values, flags   functions that give them, from the group as it is when they are called
-        """
-        arrays = state.get("_options")
+    def _options(self, group):
+        """A group's (hyperparameters float64, flags bool), in arrays that stay the same."""
+        values, flags = self.hyper(group), self.flags(group)
+        arrays = self._arrays.get(id(group))
         if arrays is None:
-            arrays = state["_options"] = np.empty(len(values())), np.empty(len(flags()), bool)
-        arrays[0][:] = values()
-        arrays[1][:] = flags()
+            arrays = self._arrays[id(group)] = np.empty(len(values)), np.empty(len(flags), bool)
+        arrays[0][:], arrays[1][:] = values, flags
         if recording.active is not None and recording.here():
-            recording.active.keep_up_to_date(arrays[0], values)
-            recording.active.expect(flags)
+            recording.active.keep_up_to_date(arrays[0], lambda: self.hyper(group))
+            recording.active.expect(lambda: self.flags(group))
         return arrays
 
     def state_dict(self):

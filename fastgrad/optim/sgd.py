@@ -53,19 +53,19 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov wants a momentum above 0 and no dampening")
 
-    def update(self, parameter, grad, state, group):
-        momentum = group["momentum"] != 0
-        step = state.get("step")
+    def hyper(self, group):
+        return group["lr"], group["momentum"], group["dampening"], group["weight_decay"]
+
+    def flags(self, group):
+        return group["momentum"] != 0, group["nesterov"], group["maximize"]
+
+    def update(self, parameter, grad, state, hyper, flags):
+        step, momentum = state.get("step"), flags[0]
         if step is None:
             step = state["step"] = np.zeros(1, np.int64)
         buffer = state.get("momentum_buffer")
         if momentum and buffer is None:
             buffer = state["momentum_buffer"] = np.zeros_like(parameter)
             step[0] = 0
-        hyper, flags = self._options(
-            state,
-            lambda: (group["lr"], group["momentum"], group["dampening"], group["weight_decay"]),
-            lambda: (group["momentum"] != 0, group["nesterov"], group["maximize"]),
-        )
         buffer = buffer.ravel() if momentum else None
         K.sgd_step(parameter.ravel(), grad.ravel(), buffer, step, hyper, flags)
