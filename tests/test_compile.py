@@ -177,6 +177,37 @@ def test_a_change_of_mode_shape_or_option_is_a_new_recording():
     assert _count(compiled.step) == 6
 
 
+def test_state_that_is_loaded_between_two_calls():
+    jobs = Job(), Job(compiled=True)
+    histories = []
+    for job in jobs:
+        fg.manual_seed(1)
+        for k in range(3):
+            job.step(*_batch(k))
+        model, optimizer = job.model.state_dict(), job.optimizer.state_dict()
+        model = {name: fg.tensor(value) for name, value in model.items()}
+        for k in range(3, 6):
+            job.step(*_batch(k))
+        job.model.load_state_dict(model)
+        job.optimizer.load_state_dict(optimizer)
+        histories.append([job.step(*_batch(k))[0].item() for k in range(6, 12)])
+    assert histories[0] == histories[1]
+    assert jobs[0].state() == jobs[1].state()
+
+
+def test_parameters_that_are_added_between_two_calls():
+    histories = []
+    for compiled in (False, True):
+        job = Job(compiled=compiled)
+        job.optimizer = fg.optim.SGD(job.model[0].parameters(), lr=0.05)
+        fg.manual_seed(1)
+        losses = [job.step(*_batch(k))[0].item() for k in range(3)]
+        job.optimizer.add_param_group({"params": job.model[4].parameters(), "lr": 0.1})
+        losses += [job.step(*_batch(k))[0].item() for k in range(3, 6)]
+        histories.append((losses, job.state()))
+    assert histories[0] == histories[1]
+
+
 def test_gradients_that_accumulate_outside_the_step():
     def make(wrap):
         w = fg.tensor([1.0, 2.0, 3.0], requires_grad=True)

@@ -82,6 +82,9 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if recording.active is not None and recording.here():
+            states = self.state  # others after load_state_dict
+            recording.active.expect(lambda: (self.state is states, len(self.param_groups)))
         for group in self.param_groups:
             options = None
             for parameter in group["params"]:
