@@ -107,3 +107,39 @@ def on_this_cpu():
         "fingerprint": _cache.fingerprint(),
         "errors": worst,
     }
+
+
+def call_every_kernel():
+    """Kernels that are compiled when each is called on its smallest and its largest sample."""
+    from kernel_cases import ROWS, Maker
+
+    from fastgrad import kernels
+    from fastgrad.kernels import _cache
+
+    new = {}
+    for row in ROWS:
+        for dtype in (np.float32, np.float64):
+            for size in (row.sizes[0], row.sizes[-1]):
+                before = _cache.counts["compiled"]
+                args = row.make(Maker(dtype), *size)
+                if row.kernel == "cross_entropy_backward":
+                    _, x, labels, _, *options = args
+                    saved = kernels.cross_entropy_forward(x, labels, *options)[1]
+                    args = (*args[:3], saved, *options)
+                getattr(kernels, row.kernel)(*args)
+                if _cache.counts["compiled"] > before:
+                    new[f"{row.name} {size} {dtype.__name__}"] = _cache.counts["compiled"] - before
+    return new
+
+
+def warm_up():
+    """What the command prints."""
+    import contextlib
+    import io
+
+    from fastgrad.cli import main
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["warmup", "--quiet"]) == 0
+    return out.getvalue()

@@ -44,8 +44,8 @@ def start(function, *args, path=None, timeout=200, cwd=None, **env):
     )  # fmt: skip
 
 
-# What Numba's tbb layer prints at a fork while another thread is in it; the child must work still.
-_NOTES = ("Unable to join threads to shut down before fork", "Numba: Attempted to fork from")
+# What a process says when it finds kernels that are not compiled yet.
+_NOTES = ("compiling kernels for this CPU",)
 
 
 def _without_notes(text):

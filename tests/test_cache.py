@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import sys
@@ -63,6 +64,13 @@ def test_a_second_process_compiles_nothing():
     first, second = (run(scenarios.work) for _ in range(2))
     assert (second["compiled"], second["loaded"] > 10) == (0, True)
     assert (second["train"], second["launch"]) == (first["train"], first["launch"])
+
+
+def test_after_warmup_nothing_is_left_to_compile(tmp_path):
+    said = run(bare_scenarios.warm_up, FASTGRAD_CACHE_DIR=tmp_path)
+    assert re.match(r"\d+ compiled, 0 loaded in ", said)
+    assert run(bare_scenarios.call_every_kernel, FASTGRAD_CACHE_DIR=tmp_path) == {}
+    assert run(scenarios.work, FASTGRAD_CACHE_DIR=tmp_path)["compiled"] == 0
 
 
 def test_a_call_is_compiled_once_and_then_loaded(use, counts, tmp_path):

@@ -1,4 +1,4 @@
-"""The command line: ``python -m fastgrad train`` and ``python -m fastgrad doctor``.
+"""The command line: ``python -m fastgrad train``, ``doctor`` and ``warmup``.
 
 Exit codes: 0 done, 1 training failed, 2 an option or a file is wrong, 130 interrupted. Errors are
 one line on stderr.
@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 
-from . import doctor, train
+from . import doctor, train, warmup
 from ._errors import Failure, UsageError
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def _parser():
     parser = _Parser(prog=_PROGRAM, description="Train networks on a CPU, fast.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, module in (("train", train), ("doctor", doctor)):
+    for name, module in (("train", train), ("doctor", doctor), ("warmup", warmup)):
         summary = module.SUMMARY
         command = commands.add_parser(
             name, help=summary[0].lower() + summary[1:], description=f"{summary}."

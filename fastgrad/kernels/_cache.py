@@ -9,6 +9,7 @@ a checksum, so that several processes can share a folder, and a torn file counts
 
 import contextlib
 import hashlib
+import logging
 import os
 import pickle
 import stat
@@ -93,6 +94,13 @@ def folder():
     return None
 
 
+@cache
+def _announce():
+    """Say once in a process why the first steps take seconds."""
+    place = folder() or "no folder: none can be written, see python -m fastgrad doctor"
+    logging.getLogger("fastgrad").warning("compiling kernels for this CPU, kept in %s", place)
+
+
 class KernelCache:
     """What a Numba dispatcher asks of a cache, kept in our folder (see the module's text)."""
 
@@ -113,18 +121,24 @@ class KernelCache:
         return folder() / f"{self._name}-{key}.kernel"
 
     def load_overload(self, sig, target_context):
-        if folder() is None:
+        payload = self._read(sig)
+        if payload is None:
+            _announce()
             return None
         target_context.refresh()
+        counts["loaded"] += 1
+        return CompileResult._rebuild(target_context, *pickle.loads(payload))
+
+    def _read(self, sig):
+        """The compiled code in the cache, or None."""
+        if folder() is None:
+            return None
         try:
             data = self._path(sig).read_bytes()
         except OSError:
             return None
         digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-        if hashlib.sha256(payload).digest() != digest:
-            return None
-        counts["loaded"] += 1
-        return CompileResult._rebuild(target_context, *pickle.loads(payload))
+        return payload if hashlib.sha256(payload).digest() == digest else None
 
     def save_overload(self, sig, result):
         counts["compiled"] += 1

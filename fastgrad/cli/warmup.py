@@ -1,0 +1,120 @@
+"""``python -m fastgrad warmup``: compile every kernel ahead, for a container image or CI."""
+
+import time
+
+from ._errors import Failure
+
+SUMMARY = "Compile all kernels ahead, so that no later process has to"
+
+
+def add_options(parser):
+    """The one option."""
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(options):
+    """Call everything once on small inputs, in both float types."""
+    from ..backend import get_backend
+
+    if get_backend() != "numba":
+        raise Failure("warmup: the NumPy backend has nothing to compile")
+    from tqdm import tqdm
+
+    from ..kernels import _cache
+
+    began = time.perf_counter()
+    for job in tqdm(list(_jobs()), desc="kernels", disable=options.quiet, unit=""):
+        job()
+    seconds, counts = time.perf_counter() - began, _cache.counts
+    where = _cache.folder() or "nowhere: no folder can be written"
+    print(f"{counts['compiled']} compiled, {counts['loaded']} loaded in {seconds:.1f} s; {where}")
+
+
+def _jobs():
+    """Functions without arguments that between them use every kernel."""
+    import numpy as np
+
+    from .. import kernels
+    from ..kernels import elementwise
+    from ..kernels._ufunc import Elementwise
+
+    for value in vars(elementwise).values():
+        if isinstance(value, Elementwise):
+            yield lambda value=value: value.ufunc
+    for dtype in (np.float32, np.float64):
+        yield from _products(kernels, np, dtype)
+        yield from _reductions(kernels, np, dtype)
+        yield from _losses(kernels, np, dtype)
+        yield from _training(dtype)
+    yield lambda: kernels.gather_rows(np.ones((3, 2), np.float32), np.arange(2))
+
+
+def _products(kernels, np, dtype):
+    def zeros(*shape):
+        return np.zeros(shape, dtype)
+
+    yield lambda: kernels.matmul(zeros(16, 16), zeros(16, 16))
+    yield lambda: kernels.matmul(zeros(16, 2048), zeros(2048, 512))  # packed
+    yield lambda: kernels.matmul(zeros(16, 1024), zeros(1024, 64))  # by halves
+    yield lambda: kernels.matmul(zeros(16, 16), zeros(16, 1))  # dot products
+    yield lambda: kernels.matmul_tn(zeros(16, 32), zeros(16, 2))  # narrow
+    yield lambda: kernels.linear_backward(zeros(16, 16), zeros(16, 16), zeros(16, 16))
+    yield lambda: kernels.transpose(zeros(16, 17))
+
+
+def _reductions(kernels, np, dtype):
+    x = np.ones((8, 1000), dtype)
+    for name in ("sum", "mean", "amax"):
+        for axes in ((0,), (1,)):
+            yield lambda name=name, axes=axes: getattr(kernels, name)(x, axes)
+    yield lambda: kernels.amax_backward(np.ones(8, dtype), x, np.ones(8, dtype), (1,))
+    yield lambda: kernels.argmax(x)
+    yield lambda: kernels.expand(x[:1], x.shape)
+    yield lambda: kernels.expand(x[:, :1], x.shape)
+
+
+def _losses(kernels, np, dtype):
+    x, labels, one = np.zeros((8, 5), dtype), np.zeros(8, np.int64), np.ones((), dtype)
+    many, most = np.zeros((1024, 8), dtype), np.zeros(1024, np.int64)
+    for name in ("softmax", "log_softmax"):
+        yield lambda name=name: getattr(kernels, f"{name}_forward")(x)
+        yield lambda name=name: getattr(kernels, f"{name}_backward")(x, x)
+
+    def cross_entropy(x, labels):
+        _, saved = kernels.cross_entropy_forward(x, labels)
+        kernels.cross_entropy_backward(one, x, labels, saved)
+
+    def nll_loss():
+        _, divisor = kernels.nll_loss_forward(x, labels)
+        kernels.nll_loss_backward(one, x.shape, labels, divisor)
+
+    yield lambda: cross_entropy(x, labels)
+    yield lambda: cross_entropy(many, most)
+    yield nll_loss
+
+
+def _training(dtype):
+    """Training of small networks, eager and compiled, in a type."""
+    import numpy as np
+
+    from .. import nn, optim
+    from ..compile import compile
+    from ..tensor import Tensor
+
+    def train(optimizer, shape, compiled):
+        model = nn.Sequential(nn.BatchNorm1d(4), nn.Flatten(), nn.Dropout(0.5)).to(dtype)
+        update = getattr(optim, optimizer)(model.parameters(), lr=0.1)
+
+        def step(x):
+            update.zero_grad()
+            (model(x) * x.reshape(shape[0], -1)).sum().backward()
+            update.step()
+
+        step = compile(step) if compiled else step
+        for _ in range(2):
+            step(Tensor(np.ones(shape, dtype)))
+        model.eval()(Tensor(np.ones(shape, dtype)))
+
+    for shape in ((8, 4), (8, 4, 3)):
+        yield lambda shape=shape: train("SGD", shape, compiled=False)
+    yield lambda: train("Adam", (8, 4), compiled=True)
