@@ -50,17 +50,33 @@ class _Trace:
                 self.leaves[id(x)] = x, x.data, x._requires_grad, x._version[0]
         return [x.view(Recorded) if type(x) is np.ndarray else x for x in arrays]
 
+    def parameter(self, tensor):
+        """A parameter that is about to be updated."""
+        self.operands([tensor], [tensor.data])
+        if not tensor.data.flags.carray:
+            raise Unrecordable(
+                "compile: a parameter's array is strided or cannot be written; make it a plain "
+                "one (p.data = p.data.copy()) first"
+            )
+
     def copy(self, array):
         """A copy of a constant, made anew in every replay."""
         return array.view(Recorded).copy()
 
+    def assign(self, out, array):
+        """``out[...] = array``, in every replay."""
+        out.view(Recorded)[...] = array
+
     def gradient_read(self, tensor):
+        if type(tensor.data) is Recorded:  # made in the step
+            return
         if id(tensor) not in self.set and id(tensor) not in self.before:
             grad = tensor._grad
             self.before[id(tensor)] = tensor, None if grad is None else grad.data
 
     def gradient_set(self, tensor):
-        self.set[id(tensor)] = tensor
+        if type(tensor.data) is not Recorded:
+            self.set[id(tensor)] = tensor
 
     def expect(self, function):
         """``function()`` must give the same in a replay."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import ops
 from .backend import K
-from .tape import mode
+from .tape import mode, recording
 from .tensor import Tensor
 
 
@@ -27,7 +27,7 @@ def _inplace(function):
             )
         source = self
         if recorded:  # the pull-back may want the values from before
-            source = Tensor(self.data.copy())
+            source = Tensor(K.copy(self.data) if self.dtype.kind == "f" else self.data.copy())
             source._node, source._requires_grad = self._node, self._requires_grad
         result = function(source, other)
         if result.shape != self.shape:
@@ -54,8 +54,10 @@ def _inplace(function):
 
 
 def _write(array, out):
-    if out.dtype.kind == "f":
+    if out.dtype.kind == "f" and array.dtype == out.dtype:
         K.copy(array, out=out)
+    elif recording.here():
+        recording.active.assign(out, array)
     else:
         out[...] = array
 
@@ -89,7 +91,7 @@ def _fill_(self, value):
     if self.dtype.kind == "f":
         K.fill(self.data, value)
     else:
-        self.data.fill(value)
+        _write(np.asarray(value), self.data)
     self._version[0] += 1
     return self
 
@@ -105,10 +107,10 @@ def _copy_(self, source):
         )
     array = source.data if isinstance(source, Tensor) else np.asarray(source)
     try:
-        array = np.broadcast_to(array, self.shape)
+        array = np.broadcast_to(array, self.shape, subok=True)
     except ValueError:
         raise ValueError(f"copy_: {array.shape} does not broadcast to {self.shape}") from None
-    self.data[...] = array
+    _write(array, self.data)
     self._version[0] += 1
     return self
 

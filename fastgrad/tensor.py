@@ -26,7 +26,7 @@ import numpy as np
 
 from ._repr import describe
 from .backend import K
-from .tape import Node, mode, recording, walk
+from .tape import Node, as_array, mode, recording, walk
 
 float32, float64 = np.float32, np.float64
 int32, int64, uint8, bool_ = np.int32, np.int64, np.uint8, np.bool_
@@ -52,7 +52,7 @@ class Tensor:
     __array_priority__ = 1000
 
     def __init__(self, data, requires_grad=False):
-        if type(data) is not np.ndarray and not recording.here():
+        if type(data) is not np.ndarray and not (recording.here() and isinstance(data, np.ndarray)):
             data = np.asarray(data)
         self.data = data
         self._grad = None
@@ -264,7 +264,7 @@ class Tensor:
             result = hook(Tensor(array))
             if result is None:
                 return array
-            result = np.asarray(result.data if isinstance(result, Tensor) else result)
+            result = as_array(result.data if isinstance(result, Tensor) else result)
             if result.shape != array.shape:
                 raise RuntimeError(
                     f"hook: returned a gradient of shape {result.shape}, expected {array.shape}"
@@ -330,7 +330,7 @@ def _seed(tensor, gradient, name):
                 f"one number first, or pass gradient= of shape {tensor.shape}"
             )
         return np.ones(tensor.shape, tensor.dtype)
-    array = np.asarray(gradient.data if isinstance(gradient, Tensor) else gradient)
+    array = as_array(gradient.data if isinstance(gradient, Tensor) else gradient)
     if array.shape != tensor.shape:
         raise RuntimeError(f"{name}: gradient has shape {array.shape}, expected {tensor.shape}")
     return array.astype(tensor.dtype, copy=False)
@@ -347,6 +347,9 @@ def _walk_from(outputs, gradients, retain_graph, create_graph, name, targets=Non
         (_key(tensor), _seed(tensor, gradient, name))
         for tensor, gradient in zip(outputs, gradients, strict=True)
     ]
+    if recording.active is not None and recording.here():
+        arrays = recording.active.operands([], [array for _, array in roots])
+        roots = [(key, array) for (key, _), array in zip(roots, arrays, strict=True)]
     return walk(roots, retain_graph, targets)
 
 

@@ -241,6 +241,51 @@ def fork_before_training():
     return {"child": child, "parent": work()}
 
 
+def fork_after_compiling():
+    """Bits of a compiled step's calls in children: recorded before the fork, and recorded there."""
+    use_threads(2)
+    w = fastgrad.Tensor(_draw(1, 61, 67), requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.1)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = (x @ w).tanh().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    old, new = fastgrad.compile(step), fastgrad.compile(step)
+    x = fastgrad.Tensor(_draw(2, 71, 61))
+    for _ in range(3):
+        old(x)
+
+    def further(compiled):
+        return digest(*(compiled(x).data for _ in range(4)), w.data, w.grad.data)
+
+    children = [in_fork(lambda: further(old)), in_fork(lambda: further(new))]
+    return [*children, further(step)]
+
+
+def fork_while_recording():
+    """A child of a process in which another thread records may record, too."""
+    busy = threading.Event()
+
+    def slow(x):
+        busy.set()
+        time.sleep(0.3)
+        return x * 2
+
+    def record(function):
+        return fastgrad.compile(function)(fastgrad.tensor([3.0])).item()
+
+    thread = threading.Thread(target=record, args=(slow,))
+    thread.start()
+    busy.wait()
+    child = in_fork(lambda: record(lambda x: x * 5), seconds=20)
+    thread.join()
+    return [child, record(lambda x: x * 7)]
+
+
 def _fork_during(function, busy):
     """What launches give in a child that is forked while a thread is busy in ``function``."""
     thread = threading.Thread(target=function)

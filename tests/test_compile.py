@@ -70,6 +70,54 @@ def _count(compiled):
     return sum(len(recordings) for recordings in compiled._recordings.values())
 
 
+_LARGE = {
+    "sum": lambda x, y: (x * x.sum()).sum(),
+    "mean": lambda x, y: (x.mean() * x).mean(),
+    "sum rows": lambda x, y: (x.sum(dim=0) * x).sum(),
+    "sum columns": lambda x, y: (x.sum(dim=1, keepdim=True) * x).mean(),
+    "amax": lambda x, y: x.amax() * x.sum(),
+    "mse": lambda x, y: fg.mse_loss(x, y),
+    "product": lambda x, y: (x @ y.t()).tanh().mean(),
+    "in place": lambda x, y: (x * 2).add_(y).mul_(x.mean()).sum(),
+    "strided": lambda x, y: (x.t().exp() * y.t()).sum(dim=1).mean(),
+}
+
+
+@pytest.mark.parametrize("name", _LARGE)
+def test_large_arrays_take_other_paths_to_the_same_bits(name):
+    def step(x, y):
+        leaf = x.detach().requires_grad_()
+        loss = _LARGE[name](leaf, y)
+        loss.backward()
+        return loss, leaf.grad
+
+    compiled = fg.compile(step)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        x, y = (fg.Tensor(rng.standard_normal((130, 170)).astype(np.float32)) for _ in range(2))
+        assert _bits(compiled(x, y)) == _bits(step(x, y))
+    assert _count(compiled) == 1
+
+
+def test_tensors_that_the_step_writes_to():
+    results = []
+    for wrap in (lambda step: step, fg.compile):
+        kept = [fg.zeros(5), fg.zeros(5, dtype=np.float64), fg.zeros(5, dtype=np.int64)]
+
+        def step(x, kept=kept):
+            with fg.no_grad():
+                kept[0].mul_(0.5).add_(x)
+                kept[1].copy_(x * 3)
+                kept[2].copy_(x)
+                kept[2].add_(1)
+            return kept[0].sum()
+
+        step = wrap(step)
+        losses = [step(fg.tensor(np.arange(5, dtype=np.float32) * k)).item() for k in range(4)]
+        results.append((losses, [x.tolist() for x in kept]))
+    assert results[0] == results[1]
+
+
 # ------------------------------------------------------------------ training
 
 

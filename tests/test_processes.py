@@ -101,6 +101,17 @@ def test_fork_while_another_thread_is(scenario):
 
 
 @needs_fork
+def test_fork_after_compiling_a_step():
+    from_parent, own, here = run(scenarios.fork_after_compiling)
+    assert from_parent == own == here
+
+
+@needs_fork
+def test_fork_while_another_thread_records():
+    assert run(scenarios.fork_while_recording) == [15.0, 21.0]
+
+
+@needs_fork
 def test_ctrl_c_reaches_a_child_forked_during_a_compilation():
     assert run(scenarios.fork_while_main_waits_to_compile) is True
 

@@ -9,6 +9,7 @@ The arena hands freed memory out again, as ``malloc`` would: an array of the rec
 long as it lived in the step that was recorded.
 """
 
+import os
 import threading
 
 import numpy as np
@@ -23,6 +24,17 @@ _SPACE = 8 << 20  # words for the records of a step, likewise
 recorder = None
 """The active recorder, of whichever thread."""
 _lock = threading.Lock()
+
+
+def _forget():
+    """In a forked child, no other thread records, whatever the parent's did."""
+    global recorder, _lock
+    recorder, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
 ufuncs = {}
 """What records a call ``(inputs, out)`` of each ufunc of our own."""
 
@@ -188,7 +200,8 @@ class Recorded(np.ndarray):
         target = self[key] if not isinstance(key, np.ndarray | list) else None
         if not isinstance(target, np.ndarray):
             raise Unrecordable("assignment by an array of indices cannot be recorded")
-        by_numpy(_assign, [np.asanyarray(value, target.dtype)], target)
+        source = value if isinstance(value, np.ndarray) else np.asarray(value, target.dtype)
+        by_numpy(_assign, [source], target)
 
     def _refused(self, *args, **kwargs):
         raise Unrecordable(

@@ -4,6 +4,8 @@ Each takes arrays or numbers of any shapes that broadcast, contiguous or not, fl
 and NumPy's ufunc keywords (``out=``, ``where=``). Formulas hold for a scalar and for a vector.
 """
 
+import numpy as np
+
 from . import _record, _simd
 from ._record import empty
 from ._simd import fma, if_greater, literal
@@ -143,7 +145,7 @@ def copy(x, out=None):
 def fill(out, value):
     """Set every element of ``out`` to ``value``."""
     if _record.recorder is not None and _record.recording():
-        _copy.record([out.dtype.type(value)], out)
+        _copy.record([np.asarray(value, out.dtype)], out)
     elif out.nbytes < _SMALL:
         out.fill(value)
     else:

@@ -14,7 +14,7 @@ from numba.extending import register_jitable
 from ._jit import kernel
 from ._record import contiguous, empty
 from ._simd import lane_max, lane_sum, lanes, load, load_part, maximum, splat, store, store_part
-from .elementwise import fill
+from .elementwise import copy
 
 __all__ = [
     "amax",
@@ -295,7 +295,7 @@ def expand(x, shape):
         return out
     outer, n, inner = parts
     if outer == inner == 1:
-        fill(out, x.item())
+        copy(x.reshape(()), out=out)
     elif inner == 1:
         _spread(outer, out.size * 0.1, x.ravel(), out.ravel(), n)
     else:

@@ -5,6 +5,7 @@ from functools import reduce
 import numpy as np
 
 from ..backend import K
+from ..tape import as_array
 from ..tensor import op
 
 _INTEGER_FUNCTIONS = {"add": np.add, "sub": np.subtract, "mul": np.multiply}
@@ -34,7 +35,7 @@ def _combine_types(name, a, b):
     a, b = (x.astype(dtype, copy=False) if isinstance(x, np.ndarray) else x for x in (a, b))
     if dtype.kind == "f":
         return getattr(K, name)(a, b)
-    return np.asarray(_INTEGER_FUNCTIONS[name](a, b), dtype=dtype)
+    return as_array(_INTEGER_FUNCTIONS[name](a, b)).astype(dtype, copy=False)
 
 
 def _result_type(*operands):

@@ -1,8 +1,7 @@
 """Rules of losses on equal shapes."""
 
-import numpy as np
-
 from ..backend import K
+from ..tape import as_array
 from ..tensor import op
 
 
@@ -30,7 +29,7 @@ def mse_loss(x, target, *, reduction="mean"):
     elif reduction == "sum":
         out = K.sum(out)
 
-    return np.asarray(out), (
+    return as_array(out), (
         lambda grad: K.mul(difference, K.mul(grad, factor)),
         lambda grad: K.mul(difference, K.mul(grad, -factor)),
     )

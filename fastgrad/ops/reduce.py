@@ -6,6 +6,7 @@ import operator
 import numpy as np
 
 from ..backend import K
+from ..tape import as_array
 from ..tensor import Tensor, op
 
 
@@ -45,7 +46,7 @@ def sum(x, *, dim=None, keepdim=False):
     """
     axes, shape = check_dims("sum", dim, x.ndim), x.shape
     if x.dtype.kind != "f":
-        return np.asarray(np.sum(x, axis=axes, keepdims=keepdim, dtype=np.int64)), None
+        return as_array(x.sum(axis=axes, keepdims=keepdim, dtype=np.int64)), None
     return K.sum(x, axes, keepdim), lambda grad: _spread(grad, shape, axes)
 
 
@@ -63,7 +64,7 @@ def mean(x, *, dim=None, keepdim=False):
     count = float(math.prod(shape[axis] for axis in axes))
 
     def vjp(grad):
-        return _spread(np.asarray(K.div(grad, count)), shape, axes)
+        return _spread(as_array(K.div(grad, count)), shape, axes)
 
     return K.mean(x, axes, keepdim), vjp
 
@@ -82,7 +83,7 @@ def amax(x, *, dim=None, keepdim=False):
     if not math.prod(shape[axis] for axis in axes):
         raise ValueError(f"amax: shape {shape} has no elements along dim {axes}")
     if x.dtype.kind != "f":
-        return np.asarray(np.max(x, axis=axes, keepdims=keepdim)), None
+        return as_array(x.max(axis=axes, keepdims=keepdim)), None
     out = K.amax(x, axes, keepdim)
 
     def vjp(grad):
@@ -99,12 +100,12 @@ def argmax(x, dim=None, keepdim=False):
     >>> fg.argmax(fg.tensor([[1.0, 5.0], [4.0, 3.0]]), dim=1)
     tensor([1, 0])
     """
-    array = x.data if isinstance(x, Tensor) else np.asarray(x)
+    array = x.data if isinstance(x, Tensor) else as_array(x)
     if not array.size:
         raise ValueError(f"argmax: shape {array.shape} has no elements")
     if dim is None:
-        out = np.asarray(K.argmax(array.reshape(-1), 0))
+        out = as_array(K.argmax(array.reshape(-1), 0))
         return Tensor(out.reshape((1,) * array.ndim) if keepdim else out.reshape(()))
     (axis,) = check_dims("argmax", dim, array.ndim) or (0,)
-    out = np.asarray(K.argmax(array, axis))
+    out = as_array(K.argmax(array, axis))
     return Tensor(np.expand_dims(out, axis) if keepdim else out)

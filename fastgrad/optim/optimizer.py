@@ -92,7 +92,7 @@ class Optimizer:
                     options = options or self._options(group)
                     state = self.state.setdefault(parameter, {})
                     if recording.active is not None and recording.here():
-                        recording.active.operands([parameter], [parameter.data])
+                        recording.active.parameter(parameter)
                     array = parameter.data
                     plain = array if array.flags.carray else array.copy()  # changed in place
                     self.update(plain, parameter.grad.data, state, *options)
