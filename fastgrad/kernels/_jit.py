@@ -44,13 +44,9 @@ def share_out(typing_context, body, cells, n, grain, chunks, work, arguments):
         function = context.declare_function(builder.module, compiled.fndesc)
         job = _emit_job(context, builder, function, signature, packed.type)
         place = cgutils.alloca_once_value(builder, _borrowed(context, builder, arguments, packed))
-        settings = builder.inttoptr(cells, _INT64.as_pointer())
-        run = builder.load(builder.gep(settings, [_INT64(_pool.RUN)]))
-        kind = ir.FunctionType(_INT64, [_INT64] * 7 + [work.type])
         size = _INT64(context.get_abi_sizeof(packed.type))
-        operands = [cells, builder.ptrtoint(job, _INT64), builder.ptrtoint(place, _INT64), size]
-        function = builder.inttoptr(run, kind.as_pointer())
-        return builder.call(function, [*operands, n, grain, chunks, work])
+        job, place = (builder.ptrtoint(pointer, _INT64) for pointer in (job, place))
+        return _pool.emit_run(builder, cells, job, place, size, n, grain, chunks, work)
 
     integers = [types.int64] * 4
     return types.int64(body, *integers, types.float64, arguments), codegen

@@ -46,8 +46,9 @@ def new_cells(threads):
     return cells[-(cells.ctypes.data // 8) % _LINE :]
 
 
+@register_jitable
 def worker_cell(worker, field):
-    """Index of a worker's cell."""
+    """Index of a thread's cell."""
     return _FIRST + _EACH * worker + field
 
 
@@ -161,6 +162,14 @@ def current_thread(typing_context, address):
     return types.int64(types.int64), codegen
 
 
+def emit_run(builder, cells, job, context, size, n, grain, chunks, work):
+    """LLVM call of ``run``, by its address in the cells; job and context as integers."""
+    kind = ir.FunctionType(_INT64, [_INT64] * 7 + [work.type])
+    address = builder.load(_cell(builder, cells, _INT64(RUN)))
+    run = builder.inttoptr(address, kind.as_pointer())
+    return builder.call(run, [cells, job, context, size, n, grain, chunks, work])
+
+
 @intrinsic
 def call_job(typing_context, code, context_, start, stop):
     """Run items of a job; returns its error code, 0 for none."""
@@ -193,7 +202,7 @@ def _claim(base, me, epoch):
     done = 0
     for k in range(shares):
         share = (me + k) % shares
-        at = _FIRST + _EACH * share + TICKET
+        at = worker_cell(share, TICKET)
         while True:
             # A job ends when its tickets are at 0, so a claim that succeeds proves that what was
             # read above belongs to this job.
@@ -300,10 +309,10 @@ def _run(base, code, context, n, grain, most, work):
     poke(base, CHUNKS, chunks)
     poke(base, DONE, 0)
     for share in range(shares - 1, -1, -1):
-        poke(base, _FIRST + _EACH * share + TICKET, (epoch << 16) + chunks)
+        poke(base, worker_cell(share, TICKET), (epoch << 16) + chunks)
     # A worker that misses this and falls asleep is not waited for, so nothing needs a fence here.
     for share in range(1, shares):
-        if peek(base, _FIRST + _EACH * share + ASLEEP):
+        if peek(base, worker_cell(share, ASLEEP)):
             missed = peek(base, MISSED) + int(min(work, 1e9))
             poke(base, MISSED, missed)
             if missed >= peek(base, WAKE):

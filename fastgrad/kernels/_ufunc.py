@@ -29,7 +29,7 @@ from numba.extending import intrinsic, register_jitable
 from . import _record, _simd
 from ._compile import compile_callback
 from ._cpu import target
-from ._pool import ESCAPED, RUN, THRESHOLD, is_recorded, peek, poke
+from ._pool import ESCAPED, THRESHOLD, emit_run, is_recorded, peek, poke
 from ._threads import CELLS, compiled, policy
 
 _INT64 = ir.IntType(64)
@@ -118,10 +118,8 @@ def share_loop(typing_context, cells, part, job, n, work):
         cells, part, job, n, work = values
         place = builder.ptrtoint(cgutils.alloca_once_value(builder, job), _INT64)
         size = _INT64(context.get_abi_sizeof(job.type))
-        run = builder.load(builder.gep(builder.inttoptr(cells, _INT64.as_pointer()), [_INT64(RUN)]))
-        kind = ir.FunctionType(_INT64, [_INT64] * 7 + [work.type])
-        function = builder.inttoptr(run, kind.as_pointer())
-        builder.call(function, [cells, part, place, size, n, _INT64(_GRAIN), _INT64(_CHUNKS), work])
+        shared = _INT64(_GRAIN), _INT64(_CHUNKS)
+        emit_run(builder, cells, part, place, size, n, *shared, work)
         return context.get_dummy_value()
 
     integer = types.int64
