@@ -66,6 +66,8 @@ class Tensor:
     @property
     def grad(self):
         """The accumulated gradient, a Tensor, or None."""
+        if recording.active is not None and recording.here():
+            recording.active.gradient_read(self)
         return self._grad
 
     @grad.setter

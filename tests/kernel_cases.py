@@ -187,19 +187,26 @@ def _norm_stats(m, *shape):
     return x, m.normal(*shape), x.mean(axis=axes), var, rstd, m.normal(channels), m.normal(channels)
 
 
+def _several(draw, n):
+    """Arrays of n elements, of a few more, and of one."""
+    return [draw(n), draw(5), draw()]
+
+
 def _sgd(m, n, momentum, nesterov, maximize):
     hyper = np.array([0.1, momentum, 0.0, 0.01])
     flags = np.array([momentum > 0, nesterov, maximize])
-    buffer = m.normal(n) if momentum else None
-    return m.normal(n), m.normal(n), buffer, np.ones(1, np.int64), hyper, flags
+    buffers = _several(m.normal, n) if momentum else None
+    steps = [np.full(1, k) for k in (1, 0, 7)]
+    return _several(m.normal, n), _several(m.normal, n), buffers, steps, hyper, flags
 
 
 def _adam(m, n, amsgrad, maximize, decoupled):
     hyper = np.array([0.01, 0.9, 0.999, 1e-8, 0.01])
     flags = np.array([amsgrad, maximize, decoupled])
-    peak = m.positive(n) if amsgrad else None
-    step = np.full(1, 3, np.int64)
-    return m.normal(n), m.normal(n), m.normal(n), m.positive(n), peak, step, hyper, flags
+    peaks = _several(m.positive, n) if amsgrad else None
+    params, grads, means = (_several(m.normal, n) for _ in range(3))
+    steps = [np.full(1, k) for k in (3, 0, 1000)]
+    return params, grads, means, _several(m.positive, n), peaks, steps, hyper, flags
 
 
 _TICKET = np.array([12345, 678], np.uint64)
@@ -377,6 +384,32 @@ ROWS = (
             ("adamw", (False, False, True)),
         )
     ),
+    *(
+        Row(
+            "total_norm",
+            lambda m, n, power=power: (_several(m.normal, n), power),
+            _PARAMETERS, _BENCH_PARAMETERS if power == 2 else (), moved=_size, label=str(power),
+            rtol={"float32": 3e-5},
+        )
+        for power in (2.0, 1.0, math.inf, 3.0)
+    ),
+    *(
+        Row(
+            "clip_norm",
+            lambda m, n, limit=limit: (_several(m.normal, n), m.positive(), limit),
+            _PARAMETERS, _BENCH_PARAMETERS if limit < 1 else (), moved=lambda n: 2 * n,
+            changes=(0,), label=str(limit),
+        )
+        for limit in (0.05, 10.0)
+    ),
+    Row(
+        "clip_value", lambda m, n: (_several(m.normal, n), 0.5),
+        _PARAMETERS, _BENCH_PARAMETERS, moved=lambda n: 2 * n, changes=(0,),
+    ),
+    Row(
+        "zero", lambda m, n: (_several(m.normal, n),),
+        _PARAMETERS, _BENCH_PARAMETERS, moved=_size, changes=(0,),
+    ),
     Row(
         "gather_rows",
         lambda m, n, *s: (m.normal(n, *s), m.rng.integers(0, n, n // 2)),
@@ -389,7 +422,13 @@ ROWS = (
 
 def copied(args):
     """The arguments with arrays copied, for kernels that change them."""
-    return [arg.copy() if isinstance(arg, np.ndarray) else arg for arg in args]
+
+    def copy(x):
+        if isinstance(x, list):
+            return [copy(part) for part in x]
+        return x.copy() if isinstance(x, np.ndarray) else x
+
+    return [copy(x) for x in args]
 
 
 def arrays_of(result, row, args):
@@ -397,7 +436,7 @@ def arrays_of(result, row, args):
     found = []
 
     def collect(value):
-        if isinstance(value, tuple):
+        if isinstance(value, tuple | list):
             for part in value:
                 collect(part)
         elif value is not None:

@@ -29,7 +29,7 @@ _LAYERS = (
     ("tensor",),
     ("ops",),
     ("methods",),
-    ("functional", "creation", "serialization", "testing"),
+    ("functional", "creation", "gradients", "serialization", "testing"),
     ("compile",),
     ("nn", "optim", "data"),
     ("training",),

@@ -14,6 +14,7 @@ is first called, an element-wise one when it is first looked up.
 
 from . import elementwise
 from ._ufunc import Elementwise
+from .clip import *
 from .elementwise import copy, fill
 from .gather import *
 from .matmul import *

@@ -264,6 +264,7 @@ class Recorder:
         self.arena = Arena()
         self.steps = []  # (byte range of records, number of the first), and functions
         self.launches = []  # (name, arguments, on_error) of each job
+        self.tables = {}  # id of a table of addresses: the arrays
         self.space = np.empty(_SPACE, np.int64)
         self.began = self.counted = 0  # bytes and jobs before the present range
 
@@ -295,6 +296,7 @@ class Recorder:
 
     def note(self, name, arguments, on_error=None):
         """What the job just recorded was."""
+        arguments = [part for x in arguments for part in (x, *self.tables.get(id(x), ()))]
         sources = [self.source(self.arena.plain(x)) for x in arguments]
         self.launches.append((name, sources, on_error))
 

@@ -1,7 +1,8 @@
-"""Optimizer updates: one pass over parameters, gradients and state, all in place.
+"""Optimizer updates: one pass over all parameters, gradients and state, in one launch, in place.
 
-Hyperparameters arrive in one float64 array and the step count in an int64 array, so that a
-launch's arguments stay the same from step to step.
+Parameters, gradients and state are sequences of arrays of one float type. Hyperparameters arrive
+in one float64 array and step counts in int64 arrays, so that a launch's arguments stay the same
+from step to step.
 
 Running averages below the least normal number become 0. Where gradients have stopped, as behind
 a ReLU that is off for good, they would fade through the subnormal numbers, on which the CPU is
@@ -12,19 +13,27 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel
+from ._pool import peek, poke
 from ._simd import fma, if_greater, lanes, load, load_part, maximum, splat, sqrt, store, store_part
+from ._tables import ADDRESS, LIKE, SIZE, array_at, piece, table_of
 
 __all__ = ["adam_step", "sgd_step", "tick"]
 
 
 @kernel(serial=True)
-def _tick(start, stop, step):
-    step[0] += 1
+def _tick(start, stop, counter):
+    counter[0] += 1
 
 
 def tick(counter):
     """Add 1 to a counter (1,) int64."""
     _tick(1, 0, counter)
+
+
+@kernel(serial=True)
+def _tick_all(start, stop, table, row):
+    for at in range(start, stop):
+        poke(table[row, at], 0, peek(table[row, at], 0) + 1)
 
 
 @register_jitable
@@ -39,7 +48,7 @@ def _flush(value, least):
 
 
 @register_jitable
-def _sgd_block(param, grad, buffer, hyper, flags, first):
+def _sgd_vector(param, grad, buffer, hyper, flags, first):
     """(new parameter, new buffer) of a vector."""
     lr, momentum, keep, decay, least = hyper
     has_momentum, nesterov, maximize = flags
@@ -51,53 +60,63 @@ def _sgd_block(param, grad, buffer, hyper, flags, first):
     return fma(-lr, d, param), buffer
 
 
-@kernel(grain=64)
-def _sgd(start, stop, param, grad, buffer, hyper, flags, step):
-    lane = lanes(param)
+@kernel
+def _sgd(start, stop, table, like, hyper, flags):
+    """Blocks ``start`` to ``stop``; columns: parameter, gradient, buffer, step."""
+    lane = lanes(like)
     values = (
-        splat(param, hyper[0]), splat(param, hyper[1]),
-        splat(param, 1.0 - hyper[2]), splat(param, hyper[3]), _least(param),
+        splat(like, hyper[0]), splat(like, hyper[1]),
+        splat(like, 1.0 - hyper[2]), splat(like, hyper[3]), _least(like),
     )  # fmt: skip
     switches = flags[0], flags[1], flags[2]
-    first = step[0] == 1
     has_momentum = flags[0]
-    whole = start + (stop - start) // lane * lane
-    for i in range(start, whole, lane):
-        old = load(buffer, i) if has_momentum else values[0]
-        p, b = _sgd_block(load(param, i), load(grad, i), old, values, switches, first)
-        store(param, i, p)
-        if has_momentum:
-            store(buffer, i, b)
-    if whole < stop:
-        n = stop - whole
-        old = load_part(buffer, whole, n, 0.0) if has_momentum else values[0]
-        p, g = load_part(param, whole, n, 0.0), load_part(grad, whole, n, 0.0)
-        p, b = _sgd_block(p, g, old, values, switches, first)
-        store_part(param, whole, n, p)
-        if has_momentum:
-            store_part(buffer, whole, n, b)
+    at, block = 0, start
+    while block < stop:
+        at, begin, end, block = piece(table, at, block, stop)
+        size = table[SIZE, at]
+        param = array_at(table[ADDRESS, at], size, like)
+        grad = array_at(table[ADDRESS + 1, at], size, like)
+        buffer = array_at(table[ADDRESS + 2, at], size, like)
+        first = peek(table[ADDRESS + 3, at], 0) == 1
+        whole = begin + (end - begin) // lane * lane
+        for i in range(begin, whole, lane):
+            old = load(buffer, i) if has_momentum else values[0]
+            p, b = _sgd_vector(load(param, i), load(grad, i), old, values, switches, first)
+            store(param, i, p)
+            if has_momentum:
+                store(buffer, i, b)
+        if whole < end:
+            n = end - whole
+            old = load_part(buffer, whole, n, 0.0) if has_momentum else values[0]
+            p, g = load_part(param, whole, n, 0.0), load_part(grad, whole, n, 0.0)
+            p, b = _sgd_vector(p, g, old, values, switches, first)
+            store_part(param, whole, n, p)
+            if has_momentum:
+                store_part(buffer, whole, n, b)
 
 
-def sgd_step(param, grad, buffer, step, hyper, flags):
+def sgd_step(params, grads, buffers, steps, hyper, flags):
     """Stochastic gradient descent (Sutskever et al. 2013 for momentum and Nesterov's variant).
 
         d = grad + weight_decay · param
         buffer = momentum · buffer + (1 - dampening) · d        (d itself in the first step)
         param -= lr · (d + momentum · buffer if nesterov else buffer)
 
-    All flat and of one size; buffer is None without momentum. step (1,) int64 counts up first.
+    buffers is None without momentum. Each of steps, (1,) int64, counts up first.
     hyper = (lr, momentum, dampening, weight_decay) float64; flags = (has momentum, nesterov,
     maximize) bool.
     """
-    tick(step)
-    buffer = param if buffer is None else buffer
-    _sgd(param.size, param.size * 0.3, param, grad, buffer, hyper, flags, step)
+    buffers = params if buffers is None else buffers
+    table, blocks, elements = table_of(params, grads, buffers, steps)
+    _tick_all(len(params), 0, table, ADDRESS + 3)
+    _sgd(blocks, elements * 0.3, table, LIKE[params[0].dtype], hyper, flags)
 
 
 @register_jitable
-def _adam_block(param, grad, mean, square, peak, hyper, flags):
+def _adam_vector(param, grad, mean, square, peak, hyper, rates, flags):
     """(new parameter, mean, square, peak) of a vector."""
-    rate, beta1, beta2, keep1, keep2, eps, decay, shrink, root, least = hyper
+    beta1, beta2, keep1, keep2, eps, decay, shrink, least = hyper
+    rate, unbias = rates
     amsgrad, maximize, decoupled = flags
     g = -grad if maximize else grad
     if decoupled:
@@ -107,61 +126,73 @@ def _adam_block(param, grad, mean, square, peak, hyper, flags):
     mean = _flush(fma(beta1, mean, keep1 * g), least)
     square = _flush(fma(beta2, square, keep2 * g * g), least)
     peak = maximum(peak, square) if amsgrad else square
-    return param - rate * mean / (sqrt(peak) / root + eps), mean, square, peak
+    return param - rate * mean / fma(sqrt(peak), unbias, eps), mean, square, peak
 
 
-@kernel(grain=64)
-def _adam(start, stop, param, grad, mean, square, peak, hyper, flags, step):
-    lane = lanes(param)
+@kernel
+def _adam(start, stop, table, like, hyper, flags):
+    """Blocks ``start`` to ``stop``; columns: parameter, gradient, mean, square, peak, step."""
+    lane = lanes(like)
     lr, beta1, beta2, eps, decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
-    t = float(step[0])
-    rate = lr / (1.0 - beta1**t)
-    root = np.sqrt(1.0 - beta2**t)
     values = (
-        splat(param, rate), splat(param, beta1), splat(param, beta2),
-        splat(param, 1.0 - beta1), splat(param, 1.0 - beta2), splat(param, eps),
-        splat(param, decay), splat(param, 1.0 - lr * decay), splat(param, root), _least(param),
+        splat(like, beta1), splat(like, beta2), splat(like, 1.0 - beta1), splat(like, 1.0 - beta2),
+        splat(like, eps), splat(like, decay), splat(like, 1.0 - lr * decay), _least(like),
     )  # fmt: skip
     switches = flags[0], flags[1], flags[2]
     amsgrad = flags[0]
-    whole = start + (stop - start) // lane * lane
-    for i in range(start, whole, lane):
-        old = load(peak, i) if amsgrad else values[0]
-        p, m, v, top = _adam_block(
-            load(param, i), load(grad, i), load(mean, i), load(square, i), old, values, switches
-        )
-        store(param, i, p)
-        store(mean, i, m)
-        store(square, i, v)
-        if amsgrad:
-            store(peak, i, top)
-    if whole < stop:
-        n = stop - whole
-        old = load_part(peak, whole, n, 0.0) if amsgrad else values[0]
-        p, m, v, top = _adam_block(
-            load_part(param, whole, n, 0.0), load_part(grad, whole, n, 0.0),
-            load_part(mean, whole, n, 0.0), load_part(square, whole, n, 0.0),
-            old, values, switches,
-        )  # fmt: skip
-        store_part(param, whole, n, p)
-        store_part(mean, whole, n, m)
-        store_part(square, whole, n, v)
-        if amsgrad:
-            store_part(peak, whole, n, top)
+    at, block = 0, start
+    while block < stop:
+        at, begin, end, block = piece(table, at, block, stop)
+        size = table[SIZE, at]
+        param = array_at(table[ADDRESS, at], size, like)
+        grad = array_at(table[ADDRESS + 1, at], size, like)
+        mean = array_at(table[ADDRESS + 2, at], size, like)
+        square = array_at(table[ADDRESS + 3, at], size, like)
+        peak = array_at(table[ADDRESS + 4, at], size, like)
+        t = float(peek(table[ADDRESS + 5, at], 0))
+        rate = splat(like, lr / (1.0 - beta1**t))
+        rates = rate, splat(like, 1.0 / np.sqrt(1.0 - beta2**t))
+        whole = begin + (end - begin) // lane * lane
+        for i in range(begin, whole, lane):
+            old = load(peak, i) if amsgrad else rate
+            p, m, v, top = _adam_vector(
+                load(param, i), load(grad, i), load(mean, i), load(square, i), old,
+                values, rates, switches,
+            )  # fmt: skip
+            store(param, i, p)
+            store(mean, i, m)
+            store(square, i, v)
+            if amsgrad:
+                store(peak, i, top)
+        if whole < end:
+            n = end - whole
+            old = load_part(peak, whole, n, 0.0) if amsgrad else rate
+            p, m, v, top = _adam_vector(
+                load_part(param, whole, n, 0.0), load_part(grad, whole, n, 0.0),
+                load_part(mean, whole, n, 0.0), load_part(square, whole, n, 0.0), old,
+                values, rates, switches,
+            )  # fmt: skip
+            store_part(param, whole, n, p)
+            store_part(mean, whole, n, m)
+            store_part(square, whole, n, v)
+            if amsgrad:
+                store_part(peak, whole, n, top)
 
 
-def adam_step(param, grad, mean, square, peak, step, hyper, flags):
+def adam_step(params, grads, means, squares, peaks, steps, hyper, flags):
     """Adam (Kingma & Ba 2015), AdamW where decoupled (Loshchilov & Hutter 2019).
 
         mean = β₁ · mean + (1 - β₁) · g,  square = β₂ · square + (1 - β₂) · g²
         param -= lr / (1 - β₁ᵗ) · mean / (√square / √(1 - β₂ᵗ) + ε)
 
     with ``g = grad + weight_decay · param``, or, decoupled, ``param *= 1 - lr · weight_decay``
-    first. With AMSGrad, square is replaced by its largest value so far, ``peak``, else None.
+    first. With AMSGrad, square is replaced by its largest value so far, ``peak``; without, peaks
+    is None.
 
-    All flat and of one size. step (1,) int64 counts up first. hyper = (lr, β₁, β₂, ε,
-    weight_decay) float64; flags = (amsgrad, maximize, decoupled) bool.
+    Each of steps, (1,) int64, counts up first. hyper = (lr, β₁, β₂, ε, weight_decay) float64;
+    flags = (amsgrad, maximize, decoupled) bool.
     """
-    tick(step)
-    peak = param if peak is None else peak
-    _adam(param.size, param.size * 0.6, param, grad, mean, square, peak, hyper, flags, step)
+    peaks = params if peaks is None else peaks
+    table, blocks, elements = table_of(params, grads, means, squares, peaks, steps)
+    _tick_all(len(params), 0, table, ADDRESS + 5)
+    _adam(blocks, elements * 0.5, table, LIKE[params[0].dtype], hyper, flags)

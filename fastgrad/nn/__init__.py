@@ -1,6 +1,6 @@
 """Layers, losses and initialisation, by PyTorch's names."""
 
-from . import init
+from . import init, utils
 from .activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .container import Sequential
 from .layers import BatchNorm1d, Dropout, Flatten, Linear
@@ -24,4 +24,5 @@ __all__ = [
     "Softmax",
     "Tanh",
     "init",
+    "utils",
 ]

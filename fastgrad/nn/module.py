@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..gradients import drop_gradients
 from ..tape import recording
 from ..tensor import Tensor
 
@@ -201,11 +202,7 @@ class Module:
 
     def zero_grad(self, set_to_none=True):
         """Drop all gradients, or set them to zero."""
-        for parameter in self.parameters():
-            if set_to_none or parameter.grad is None:
-                parameter.grad = None
-            else:
-                parameter.grad.zero_()
+        drop_gradients(self.parameters(), set_to_none)
 
     def to(self, dtype):
         """Convert float parameters and buffers to another float type; returns the module."""

@@ -63,21 +63,20 @@ class Adam(Optimizer):
     def flags(self, group):
         return group["amsgrad"], group["maximize"], self._decoupled
 
-    def update(self, parameter, grad, state, hyper, flags):
-        if "step" not in state:
-            state["step"] = np.zeros(1, np.int64)
-            state["exp_avg"] = np.zeros_like(parameter)
-            state["exp_avg_sq"] = np.zeros_like(parameter)
-        peak = None
-        if flags[0]:
-            peak = state.get("max_exp_avg_sq")
-            if peak is None:
-                peak = state["max_exp_avg_sq"] = np.zeros_like(parameter)
-            peak = peak.ravel()
-        mean, square = state["exp_avg"].ravel(), state["exp_avg_sq"].ravel()
-        K.adam_step(
-            parameter.ravel(), grad.ravel(), mean, square, peak, state["step"], hyper, flags
-        )
+    def update(self, parameters, grads, states, hyper, flags):
+        amsgrad = flags[0]
+        for parameter, state in zip(parameters, states, strict=True):
+            if "step" not in state:
+                state["step"] = np.zeros(1, np.int64)
+                state["exp_avg"] = np.zeros_like(parameter)
+                state["exp_avg_sq"] = np.zeros_like(parameter)
+            if amsgrad and "max_exp_avg_sq" not in state:
+                state["max_exp_avg_sq"] = np.zeros_like(parameter)
+        means = [state["exp_avg"] for state in states]
+        squares = [state["exp_avg_sq"] for state in states]
+        peaks = [state["max_exp_avg_sq"] for state in states] if amsgrad else None
+        steps = [state["step"] for state in states]
+        K.adam_step(parameters, grads, means, squares, peaks, steps, hyper, flags)
 
 
 class AdamW(Adam):

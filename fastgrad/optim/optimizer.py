@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..gradients import by_type, change, drop_gradients, plain
 from ..tape import enable_grad, recording
 from ..tensor import Tensor
 
@@ -13,7 +14,7 @@ class Optimizer:
     defaults   options of groups that do not set them
 
     A subclass checks a group's options in ``check``, gives those that are numbers in ``hyper`` and
-    those that are switches in ``flags``, and updates one parameter in ``update``.
+    those that are switches in ``flags``, and updates parameters in ``update``.
     """
 
     def __init__(self, params, defaults):
@@ -43,8 +44,8 @@ class Optimizer:
         """A group's switches as its kernel wants them, a tuple of bools."""
         raise NotImplementedError
 
-    def update(self, parameter, grad, state, hyper, flags):
-        """Update one parameter array in place by its gradient; ``state`` is its own dict."""
+    def update(self, parameters, grads, states, hyper, flags):
+        """Update parameter arrays of one type in place; ``states`` has a dict for each."""
         raise NotImplementedError
 
     def add_param_group(self, group):
@@ -66,15 +67,10 @@ class Optimizer:
 
     def zero_grad(self, set_to_none=True):
         """Drop all gradients, or set them to zero."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if set_to_none or parameter.grad is None:
-                    parameter.grad = None
-                else:
-                    parameter.grad.zero_()
+        drop_gradients((p for group in self.param_groups for p in group["params"]), set_to_none)
 
     def step(self, closure=None):
-        """Update every parameter that has a gradient.
+        """Update every parameter that has a gradient: one launch for all of a group.
 
         closure, if given, computes the loss and its gradients anew; its result is returned.
         """
@@ -86,22 +82,24 @@ class Optimizer:
             states = self.state  # others after load_state_dict
             recording.active.expect(lambda: (self.state is states, len(self.param_groups)))
         for group in self.param_groups:
-            options = None
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    options = options or self._options(group)
-                    state = self.state.setdefault(parameter, {})
-                    if recording.active is not None and recording.here():
-                        recording.active.parameter(parameter)
-                    array = parameter.data
-                    plain = array if array.flags.carray else array.copy()  # changed in place
-                    self.update(plain, parameter.grad.data, state, *options)
-                    if plain is not array and array.flags.writeable:
-                        array[...] = plain
-                    elif plain is not array:
-                        parameter.data = plain
-                    parameter._version[0] += 1
+            parameters = [p for p in group["params"] if p.grad is not None]
+            for similar in by_type(parameters):
+                self._update(similar, *self._options(group))
         return loss
+
+    def _update(self, parameters, hyper, flags):
+        """Update parameters of one type that have gradients."""
+        if recording.active is not None and recording.here():
+            for parameter in parameters:
+                recording.active.parameter(parameter)
+        states, state_of = [], self.state
+        for parameter in parameters:
+            state = state_of.get(parameter)
+            if state is None:
+                state = state_of[parameter] = {}
+            states.append(state)
+        grads = [plain(parameter._grad.data) for parameter in parameters]
+        change(parameters, lambda arrays: self.update(arrays, grads, states, hyper, flags))
 
     def _options(self, group):
         """A group's (hyperparameters float64, flags bool), in arrays that stay the same."""

@@ -59,13 +59,13 @@ class SGD(Optimizer):
     def flags(self, group):
         return group["momentum"] != 0, group["nesterov"], group["maximize"]
 
-    def update(self, parameter, grad, state, hyper, flags):
-        step, momentum = state.get("step"), flags[0]
-        if step is None:
-            step = state["step"] = np.zeros(1, np.int64)
-        buffer = state.get("momentum_buffer")
-        if momentum and buffer is None:
-            buffer = state["momentum_buffer"] = np.zeros_like(parameter)
-            step[0] = 0
-        buffer = buffer.ravel() if momentum else None
-        K.sgd_step(parameter.ravel(), grad.ravel(), buffer, step, hyper, flags)
+    def update(self, parameters, grads, states, hyper, flags):
+        momentum = flags[0]
+        for parameter, state in zip(parameters, states, strict=True):
+            if "step" not in state:
+                state["step"] = np.zeros(1, np.int64)
+            if momentum and "momentum_buffer" not in state:
+                state["momentum_buffer"] = np.zeros_like(parameter)
+                state["step"][0] = 0
+        buffers = [state["momentum_buffer"] for state in states] if momentum else None
+        K.sgd_step(parameters, grads, buffers, [state["step"] for state in states], hyper, flags)

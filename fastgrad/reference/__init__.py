@@ -2,6 +2,7 @@
 benchmarks, and the backend where Numba is missing (``FASTGRAD_BACKEND=numpy``).
 """
 
+from .clip import *
 from .elementwise import *
 from .gather import *
 from .matmul import *

@@ -1,0 +1,10 @@
+"""What PyTorch keeps in ``torch.nn.utils``: norm and clipping of gradients."""
+
+from ..gradients import (
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
