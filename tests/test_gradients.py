@@ -118,7 +118,7 @@ def test_gradients_of_any_layout_change_in_place(layout):
 
 def test_zeroing_keeps_the_arrays():
     parameters = _ours(_arrays(1.0, ("float32", "float64")))
-    arrays = [p.grad and p.grad.data for p in parameters]
+    arrays = [None if p.grad is None else p.grad.data for p in parameters]
     fg.optim.SGD(parameters).zero_grad(set_to_none=False)
     for parameter, array in zip(parameters, arrays, strict=True):
         assert array is None or (parameter.grad.data is array and not array.any())
