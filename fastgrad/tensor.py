@@ -400,10 +400,11 @@ def _saved_arrays(functions, parameters):
     return tuple(k for k, name in enumerate(parameters) if name in names), "out" in names
 
 
-def op(rule):
+def op(rule, name=None):
     """Lift a rule on arrays to tensors (see the module's text).
 
-    The result is a function of tensors, arrays or numbers; ``.rule`` is the rule itself.
+    The result is a function of tensors, arrays or numbers; ``.rule`` is the rule itself. ``name``
+    is what errors and the graph call it, by default the rule's.
 
     >>> import numpy as np
     >>> import fastgrad as fg
@@ -415,7 +416,7 @@ def op(rule):
     >>> x.grad
     tensor(12.)
     """
-    name = rule.__name__.rstrip("_")
+    name = name or rule.__name__.rstrip("_")
     signature = inspect.signature(rule).parameters.values()
     parameters = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
     options = tuple(p.name for p in signature if p.kind is p.KEYWORD_ONLY)

@@ -213,6 +213,7 @@ _TICKET = np.array([12345, 678], np.uint64)
 
 ROWS = (
     _binary("add"),
+    _binary("add_relu"),
     _binary("sub"),
     _binary("mul"),
     _binary("div", "positive"),
@@ -301,6 +302,18 @@ ROWS = (
         flops=lambda i, k, j: 4 * i * k * j,
     ),
     Row(
+        "linear_forward",
+        lambda m, i, k, j: (m.normal(i, k), m.normal(k, j), m.normal(j), None, True),
+        _MATRICES, _BENCH_MATRICES[:4], flops=lambda i, k, j: 2 * i * k * j, label="relu",
+    ),
+    Row(
+        "linear_backward",
+        lambda m, i, k, j: (
+            m.normal(i, j), m.normal(i, k), m.normal(k, j), (True, True, True), m.normal(i, j),
+        ),
+        _MATRICES, _BENCH_MATRICES[:4], flops=lambda i, k, j: 4 * i * k * j, label="relu",
+    ),
+    Row(
         "softmax_forward", lambda m, *s: (3 * m.normal(*s),), _ROWS, _BENCH_ROWS,
         moved=lambda *s: 2 * _size(*s),
     ),
@@ -330,37 +343,49 @@ ROWS = (
         "nll_loss_backward", _nll_backward, _NLL, tuple(size[:-1] for size in _BENCH_LOSSES),
         moved=lambda *s: _size(*s[:2]),
     ),
-    Row(
-        "batch_norm_forward",
-        lambda m, *s: (m.normal(*s, mean=3.0), m.normal(s[1]), m.normal(s[1]), 1e-5),
-        _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s), rtol={"float32": 1e-4},
+    *(
+        Row(
+            "batch_norm_forward",
+            lambda m, *s, relu=relu: (
+                m.normal(*s, mean=3.0), m.normal(s[1]), m.normal(s[1]), 1e-5,
+                m.normal(s[1]), m.positive(s[1]), 0.1, relu,
+            ),
+            _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s), changes=(4, 5),
+            rtol={"float32": 1e-4}, label="relu" if relu else "",
+        )
+        for relu in (False, True)
     ),
-    Row(
-        "batch_norm_apply",
-        lambda m, *s: (m.normal(*s), m.normal(s[1]), m.positive(s[1]), m.normal(s[1]), None),
-        _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s),
+    *(
+        Row(
+            "batch_norm_apply",
+            lambda m, *s, relu=relu: (
+                m.normal(*s), m.normal(s[1]), m.positive(s[1]), m.normal(s[1]), None, 1e-5, relu
+            ),
+            _BATCHES, _BENCH_BATCHES if not relu else (), moved=lambda *s: 2 * _size(*s),
+            label="relu" if relu else "",
+        )
+        for relu in (False, True)
     ),
-    Row(
-        "batch_norm_backward",
-        lambda m, *s: [_norm_stats(m, *s)[k] for k in (1, 0, 2, 4, 5)],
-        _BATCHES, _BENCH_BATCHES, moved=lambda *s: 3 * _size(*s), rtol={"float32": 1e-4},
-    ),
-    Row(
-        "batch_norm_backward",
-        lambda m, *s: [*(_norm_stats(m, *s)[k] for k in (1, 0, 2, 4, 5)), False],
-        _BATCHES, label="eval", moved=lambda *s: 3 * _size(*s), rtol={"float32": 1e-4},
-    ),
-    Row(
-        "update_running",
-        lambda m, n: (m.normal(n), m.positive(n), m.normal(n), m.positive(n), 0.1, 32),
-        ((1,), (17,)), ((128,), (1000,)), changes=(0, 1),
+    *(
+        Row(
+            "batch_norm_backward",
+            lambda m, *s, training=training, relu=relu: [
+                *(_norm_stats(m, *s)[k] for k in (1, 0, 2, 4, 5)), training,
+                m.normal(*s) if relu else None,
+            ],
+            _BATCHES, _BENCH_BATCHES if training else (), moved=lambda *s: 3 * _size(*s),
+            rtol={"float32": 1e-4}, label=label,
+        )
+        for label, training, relu in (
+            ("", True, False), ("relu", True, True), ("eval", False, False),
+        )
     ),
     Row("draw", lambda m, n: (_TICKET.copy(), n), ((1,), (7,)), ((100,),), changes=(0,)),
     Row(
         "dropout", lambda m, *s: (m.normal(*s), 0.3, _TICKET), _SHAPES, _BENCH,
         moved=lambda *s: 2 * _size(*s),
     ),
-    Row("tick", lambda m, n: (np.full(n, 7),), ((1,),), ((1,),), changes=(0,)),
+    Row("tick", lambda m, n: (np.full((), 7),), ((1,),), ((1,),), changes=(0,)),
     *(
         Row(
             "sgd_step",

@@ -54,9 +54,9 @@ def _index(value):
 def _kind_of(element):
     """LLVM type of a tile's function."""
     pointer = element.as_pointer()
-    # a, a_row, a_step, b, b_step, depth, resume, start, start_row, c, c_row, last
+    # a, a_row, a_step, b, b_step, depth, resume, start, start_row, relu, c, c_row, last
     arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
-    arguments += [pointer, _INT64, pointer, _INT64, _INT64]
+    arguments += [pointer, _INT64, ir.IntType(1), pointer, _INT64, _INT64]
     return ir.FunctionType(ir.VoidType(), arguments)
 
 
@@ -77,10 +77,11 @@ class _Tile:
 
     def _emit(self):
         function = self.function
-        a, a_row, a_step, b, b_step, depth, resume, start, start_row, c, c_row, last = function.args
-        entry, fresh, resumed, ready, loop, done = (
+        a, a_row, a_step, b, b_step, depth, resume, start, start_row, *rest = function.args
+        relu, c, c_row, last = rest
+        entry, fresh, resumed, ready, loop, done, clamp, write = (
             function.append_basic_block(label)
-            for label in ("entry", "fresh", "resumed", "ready", "loop", "done")
+            for label in ("entry", "fresh", "resumed", "ready", "loop", "done", "clamp", "write")
         )
         builder = self.builder = ir.IRBuilder(entry)
         self.mask = lane_mask(builder, last, self.kind)  # lanes in use in the last vector
@@ -128,8 +129,18 @@ class _Tile:
         final = self._phis()
         self._incoming(final, initial, ready)
         self._incoming(final, updated, loop)
+        builder.cbranch(relu, clamp, write)
+
+        builder.position_at_end(clamp)
+        positive = [[self._clamp(value, zero) for value in row] for row in final]
+        builder.branch(write)
+
+        builder.position_at_end(write)
+        result = self._phis()
+        self._incoming(result, final, done)
+        self._incoming(result, positive, clamp)
         for i in range(self.rows):
-            self._store_row(final[i], self._row(c, c_row, i))
+            self._store_row(result[i], self._row(c, c_row, i))
         builder.ret_void()
 
     def _opaque(self, value):
@@ -147,6 +158,12 @@ class _Tile:
         module = self.builder.module
         fused = module.declare_intrinsic(name, (), ir.FunctionType(kind, [kind, kind, kind]))
         return self.builder.call(fused, [factor, vector, total])
+
+    def _clamp(self, value, zero):
+        """``max(value, 0)``; NaN stays NaN."""
+        return self.builder.select(
+            self.builder.fcmp_ordered(">=", zero, value), zero, value
+        )
 
     def _row(self, pointer, stride, i):
         return self.builder.gep(pointer, [self.builder.mul(stride, _index(i))])
@@ -238,10 +255,12 @@ def multiply_tile(
     b, b_at, b_step,
     depth,
     resume, start, start_at, start_row,
-    c, c_at, c_row,
+    relu, c, c_at, c_row,
     rows, columns,
 ):  # fmt: skip
     """``C = start + A · B`` on one tile; ``start`` is read only if ``resume``, else it is 0.
+
+    With ``relu``, what is below 0 becomes 0.
 
     tile               address of the compiled tiles, ``tile_address(dtype)``
     a, b, start, c     1-d arrays; ``x_at`` is the index of the tile's first element
@@ -253,7 +272,7 @@ def multiply_tile(
     index = types.int64
     sig = types.void(
         index, a, index, index, index, b, index, index, index, types.boolean, start, index, index,
-        c, index, index, index, index,
+        types.boolean, c, index, index, index, index,
     )  # fmt: skip
 
     def codegen(context, builder, sig, args):
@@ -261,7 +280,7 @@ def multiply_tile(
             data = context.make_array(sig.args[position])(context, builder, args[position]).data
             return builder.gep(data, [args[position + 1]])
 
-        rows, columns = args[16], args[17]
+        rows, columns = args[17], args[18]
         # 1 to TILE_VECTORS vectors; the last one has 1 to `lanes` columns in use
         lanes = _REGISTER_BYTES * 8 // a.dtype.bitwidth
         vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
@@ -272,7 +291,7 @@ def multiply_tile(
         run = builder.inttoptr(builder.load(builder.gep(table, [entry])), kind.as_pointer())
         operands = [address(1), args[3], args[4], address(5), args[7], args[8]]
         operands += [builder.trunc(args[9], ir.IntType(1)), address(10), args[12]]
-        operands += [address(13), args[15], last]
+        operands += [builder.trunc(args[13], ir.IntType(1)), address(14), args[16], last]
         builder.call(run, operands)
         return context.get_dummy_value()
 

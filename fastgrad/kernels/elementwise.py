@@ -13,6 +13,7 @@ from ._ufunc import elementwise
 
 __all__ = [
     "add",
+    "add_relu",
     "copy",
     "div",
     "exp",
@@ -114,6 +115,12 @@ def sigmoid_backward(grad, out):
 def relu_forward(x):
     """``max(x, 0)``; NaN stays NaN."""
     return _simd.maximum(x, literal(x, 0.0))
+
+
+@elementwise(cost=0.1)
+def add_relu(a, b):
+    """``max(a + b, 0)``"""
+    return _simd.maximum(a + b, literal(a, 0.0))
 
 
 @elementwise(cost=0.1)

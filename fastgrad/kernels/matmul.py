@@ -25,6 +25,7 @@ from ._jit import kernel, scratch
 from ._record import empty
 from ._simd import (
     fma,
+    if_greater,
     lane_sum,
     lanes,
     load,
@@ -90,13 +91,13 @@ def _cut_directly(c):
     return width, (rows + height - 1) // height, (columns + width - 1) // width
 
 
-def _plan_direct(tile, a, b, bias, c, a_turned, resume):
+def _plan_direct(tile, a, b, bias, c, a_turned, resume, relu):
     _, strips, panels = _cut_directly(c)
     return strips * panels, _work(c.shape[0], b.shape[0], c.shape[1], c)
 
 
 @kernel(plan=_plan_direct)
-def _direct(start, stop, tile, a, b, bias, c, a_turned, resume):
+def _direct(start, stop, tile, a, b, bias, c, a_turned, resume, relu):
     """Tiles ``start`` to ``stop`` of C; tiles run along a strip of rows.
 
     a (rows, depth) or turned, b (depth, columns), bias (columns) if ``resume``, c (rows, columns)
@@ -113,7 +114,7 @@ def _direct(start, stop, tile, a, b, bias, c, a_turned, resume):
             tile, a, top * a_row, a_row, a_step,
             b, left, columns, depth,
             resume, bias, left, 0,
-            c, top * columns + left, columns,
+            relu, c, top * columns + left, columns,
             min(height, rows - top), min(width, columns - left),
         )  # fmt: skip
 
@@ -143,19 +144,21 @@ def _halves(start, stop, tile, a, b, bias, c, rest, half, resume):
             tile, a, top * depth + k, depth, 1,
             b, k * columns + left, columns, steps,
             resume and not second, bias, left, 0,
-            out, top * columns + left, columns,
+            False, out, top * columns + left, columns,
             min(height, rows - top), min(width, columns - left),
         )  # fmt: skip
 
 
-def _plan_packed(tile, a, b, bias, c, a_turned, b_turned, resume, down, across, space, size):
+def _plan_packed(
+    tile, a, b, bias, c, a_turned, b_turned, resume, relu, down, across, space, size
+):
     depth = b.shape[1] if b_turned else b.shape[0]
     return down * across, _work(c.shape[0], depth, c.shape[1], c)
 
 
 @kernel(plan=_plan_packed)
 def _packed(
-    start, stop, tile, a, b, bias, c, a_turned, b_turned, resume, down, across, space, size
+    start, stop, tile, a, b, bias, c, a_turned, b_turned, resume, relu, down, across, space, size
 ):
     """Blocks ``start`` to ``stop`` of C, which is cut into ``down × across``, by packed copies.
 
@@ -183,6 +186,7 @@ def _packed(
             last = min(first + group, right)
             for k in range(0, depth, _DEPTH):
                 steps = min(_DEPTH, depth - k)
+                clamp = relu and k + steps == depth
                 if b_turned:
                     _pack_turned(b, space, panels_at, k, steps, first, last)
                 else:
@@ -209,12 +213,12 @@ def _packed(
                             if k == 0:
                                 multiply_tile(
                                     tile, a_strip, a_at, row, step, space, b_at, width, steps,
-                                    resume, bias, at, 0, c, c_at, columns, height, count,
+                                    resume, bias, at, 0, clamp, c, c_at, columns, height, count,
                                 )  # fmt: skip
                             else:
                                 multiply_tile(
                                     tile, a_strip, a_at, row, step, space, b_at, width, steps,
-                                    True, c, c_at, columns, c, c_at, columns, height, count,
+                                    True, c, c_at, columns, clamp, c, c_at, columns, height, count,
                                 )  # fmt: skip
 
 
@@ -318,7 +322,7 @@ def _narrow(start, stop, tile, a, b, c, space):
                 at = top * rows + left
                 multiply_tile(
                     tile, b, k * columns + top, 1, columns, a, k * rows + left, rows, steps,
-                    k > 0, space, at, rows, space, at, rows,
+                    k > 0, space, at, rows, False, space, at, rows,
                     min(TILE_ROWS, columns - top), min(width, rows - left),
                 )  # fmt: skip
     for left in range(start * width, min(stop * width, rows), lane):
@@ -329,12 +333,12 @@ def _narrow(start, stop, tile, a, b, c, space):
             )  # fmt: skip
 
 
-def _plan_dots(a, b, bias, c, swapped, resume):
+def _plan_dots(a, b, bias, c, swapped, resume, relu):
     return a.shape[0], a.shape[0] * b.shape[0] * (a.shape[1] * 0.05 + 5.0)
 
 
 @kernel(plan=_plan_dots)
-def _dots(start, stop, a, b, bias, c, swapped, resume):
+def _dots(start, stop, a, b, bias, c, swapped, resume, relu):
     """Rows ``start`` to ``stop`` of ``C = A · Bᵀ``: a (rows, depth), b (columns, depth).
 
     Where ``swapped``, c is (columns, rows), and the bias belongs to the rows.
@@ -363,6 +367,8 @@ def _dots(start, stop, a, b, bias, c, swapped, resume):
             result = lane_sum((s + t) + (u + v))
             if resume:
                 result += bias[i if swapped else j]
+            if relu and result <= 0:
+                result = c.dtype.type(0)
             flat[i * c_row + j * c_step] = result
 
 
@@ -372,15 +378,21 @@ _one_direct = register_jitable(_direct.__wrapped__)
 
 @kernel(serial=True)
 def _backward(
-    start, stop, tile, grad, x, weight, grad_x, grad_weight, grad_bias,
+    start, stop, tile, grad, out, relu, masked, x, weight, grad_x, grad_weight, grad_bias,
     needs_x, needs_weight, needs_bias, space, size,
 ):  # fmt: skip
     """The gradients of a small linear layer in one launch; see ``linear_backward``."""
     rows, columns = grad.shape
     lane, width = lanes(grad), TILE_VECTORS * tile_lanes(grad)
+    if relu:
+        for i in range(0, grad.size, lane):
+            n = min(lane, grad.size - i)
+            y, g = load_part(out, i, n, 0.0), load_part(grad, i, n, 0.0)
+            store_part(masked, i, n, if_greater(y, zeros(grad), g, zeros(grad)))
+        grad = masked
     if needs_x:
         _one_packed(
-            0, 1, tile, grad, weight, grad_bias, grad_x, False, True, False, 1, 1, space, size
+            0, 1, tile, grad, weight, grad_bias, grad_x, False, True, False, False, 1, 1, space, size
         )
     if needs_weight:
         inputs = x.shape[1]
@@ -389,7 +401,9 @@ def _backward(
             _one_narrow(0, panels, tile, x, grad, grad_weight, space)
         else:
             _, strips, panels = _cut_directly(grad_weight)
-            _one_direct(0, strips * panels, tile, x, grad, grad_bias, grad_weight, True, False)
+            _one_direct(
+                0, strips * panels, tile, x, grad, grad_bias, grad_weight, True, False, False
+            )
     if needs_bias:
         for j in range(0, columns, lane):
             n = min(lane, columns - j)
@@ -425,8 +439,8 @@ _NOTHING = {np.dtype(kind): np.zeros((1, 1), kind) for kind in (np.float32, np.f
 _NO_BIAS = {np.dtype(kind): np.zeros(1, kind) for kind in (np.float32, np.float64)}
 
 
-def _multiply(a, b, bias, out, a_turned, b_turned):
-    """out = A · B + bias through tiles."""
+def _multiply(a, b, bias, out, a_turned, b_turned, relu=False):
+    """out = A · B + bias through tiles, what is below 0 set to 0 with ``relu``."""
     rows, columns = out.shape
     itemsize = out.itemsize
     resume = bias is not None
@@ -446,39 +460,41 @@ def _multiply(a, b, bias, out, a_turned, b_turned):
         elif not a_turned and b.size >= _HALVED * out.size and b.size * itemsize >= 1 << 17:
             rest = scratch(out.size, out.dtype)[: out.size].reshape(out.shape)
             _halves(tile, a, b, bias, out, rest, b.shape[0] // 32 * 16, resume)
-            elementwise.add.ufunc(out, rest, out=out)
+            combine = elementwise.add_relu if relu else elementwise.add
+            combine.ufunc(out, rest, out=out)
             return
-        _direct(tile, a, b, bias, out, a_turned, resume)
+        _direct(tile, a, b, bias, out, a_turned, resume, relu)
         return
     width = TILE_WIDTH_BYTES // itemsize
     down, across = _grid(-(-rows // TILE_ROWS), panels, rows / columns, _BLOCKS * policy.threads)
     group = min(-(-panels // across), max(1, _GROUP_BYTES // (_DEPTH * TILE_WIDTH_BYTES)))
     size = _STRIPS * _STRIP + group * _DEPTH * width
     space = scratch(down * across * size, out.dtype)
-    _packed(tile, a, b, bias, out, a_turned, b_turned, resume, down, across, space, size)
+    _packed(tile, a, b, bias, out, a_turned, b_turned, resume, relu, down, across, space, size)
 
 
-def _multiply_dots(a, b, bias, out):
-    """out (rows, columns) = a (rows, depth) · b (columns, depth)ᵀ + bias."""
+def _multiply_dots(a, b, bias, out, relu=False):
+    """out (rows, columns) = a (rows, depth) · b (columns, depth)ᵀ + bias; see ``_multiply``."""
     resume = bias is not None
     if not resume:
         bias = _NO_BIAS[out.dtype]
     rows, columns = out.shape
     if rows >= columns:
-        _dots(a, b, bias, out, False, resume)
+        _dots(a, b, bias, out, False, resume, relu)
     else:  # share the longer side out between threads
-        _dots(b, a, bias, out, True, resume)
+        _dots(b, a, bias, out, True, resume, relu)
 
 
-def matmul(a, b, bias=None, out=None):
-    """``out (m, n) = a (m, k) · b (k, n) + bias (n,)``."""
+def matmul(a, b, bias=None, out=None, relu=False):
+    """``out (m, n) = a (m, k) · b (k, n) + bias (n,)``, with ``relu`` its positive part."""
     columns = b.shape[1]
     if out is None:
         out = empty((a.shape[0], columns), a.dtype)
     if columns <= _FEW:
-        _multiply_dots(a, b.reshape(1, -1) if columns == 1 else transpose(b), bias, out)
+        b = b.reshape(1, -1) if columns == 1 else transpose(b)
+        _multiply_dots(a, b, bias, out, relu)
     else:
-        _multiply(a, b, bias, out, False, False)
+        _multiply(a, b, bias, out, False, False, relu)
     return out
 
 
@@ -518,34 +534,45 @@ def transpose(x, out=None):
     return out
 
 
-def linear_forward(x, weight, bias=None, out=None):
-    """``Y (n, out) = X (n, in) · W (in, out) + b (out,)``, the bias added in the product."""
-    return matmul(x, weight, bias, out)
+def linear_forward(x, weight, bias=None, out=None, relu=False):
+    """``Y (n, out) = X (n, in) · W (in, out) + b (out,)``, the bias added in the product.
+
+    With ``relu``, ``max(Y, 0)``.
+    """
+    return matmul(x, weight, bias, out, relu)
 
 
-def linear_backward(grad, x, weight, needs=(True, True, True)):
-    """``dX = dY · Wᵀ``, ``dW = Xᵀ · dY``, ``db = Σ dY`` over the batch; None where not needed."""
+def linear_backward(grad, x, weight, needs=(True, True, True), out=None):
+    """``dX = dY · Wᵀ``, ``dW = Xᵀ · dY``, ``db = Σ dY`` over the batch; None where not needed.
+
+    out is the layer's result, if it went through a ReLU, else None.
+    """
     needs_x, needs_weight, needs_bias = needs
     (rows, columns), depth = grad.shape, x.shape[1]
-    if 0 < rows * depth * columns <= _SMALL_STEPS:
-        nothing = _NOTHING[grad.dtype]
-        grad_x = empty(x.shape, x.dtype) if needs_x else nothing
-        grad_weight = empty(weight.shape, x.dtype) if needs_weight else nothing
-        grad_bias = empty(columns, x.dtype) if needs_bias else nothing.ravel()
-        panels = -(-depth * x.itemsize // TILE_WIDTH_BYTES)
-        size = _STRIPS * _STRIP + panels * _DEPTH * (TILE_WIDTH_BYTES // x.itemsize)
-        space = scratch(size + grad_weight.size, x.dtype)
-        _backward(
-            1, 0,
-            tile_address(x.dtype), grad, x, weight, grad_x, grad_weight, grad_bias,
-            needs_x, needs_weight, needs_bias, space, size,
-        )  # fmt: skip
+    relu = out is not None
+    if not 0 < rows * depth * columns <= _SMALL_STEPS:
+        if relu:
+            grad = elementwise.relu_backward.ufunc(grad, out)
         return (
-            grad_x if needs_x else None,
-            grad_weight if needs_weight else None,
-            (grad_bias if needs_bias else None),
+            matmul_nt(grad, weight) if needs_x else None,
+            matmul_tn(x, grad) if needs_weight else None,
+            sum(grad, (0,)) if needs_bias else None,
         )
-    grad_x = matmul_nt(grad, weight) if needs_x else None
-    grad_weight = matmul_tn(x, grad) if needs_weight else None
-    grad_bias = sum(grad, (0,)) if needs_bias else None
-    return grad_x, grad_weight, grad_bias
+    nothing = _NOTHING[grad.dtype]
+    grad_x = empty(x.shape, x.dtype) if needs_x else nothing
+    grad_weight = empty(weight.shape, x.dtype) if needs_weight else nothing
+    grad_bias = empty(columns, x.dtype) if needs_bias else nothing.ravel()
+    panels = -(-depth * x.itemsize // TILE_WIDTH_BYTES)
+    size = _STRIPS * _STRIP + panels * _DEPTH * (TILE_WIDTH_BYTES // x.itemsize)
+    space = scratch(size + grad_weight.size, x.dtype)
+    _backward(
+        1, 0,
+        tile_address(x.dtype), grad, out if relu else grad, relu,
+        empty(grad.shape, grad.dtype) if relu else grad, x, weight, grad_x, grad_weight, grad_bias,
+        needs_x, needs_weight, needs_bias, space, size,
+    )  # fmt: skip
+    return (
+        grad_x if needs_x else None,
+        grad_weight if needs_weight else None,
+        grad_bias if needs_bias else None,
+    )

@@ -1,5 +1,8 @@
 """Batch normalization over (N, C) and (N, C, *): statistics, normalization and backward.
 
+A ReLU after it is a switch: it is applied as the result is written, and its mask as the gradient
+is read.
+
 Every channel is read from cache three times in one launch: for its mean, for its variance about
 that mean, and to normalize. Sums are of differences (from the first element, then from the
 mean), so that a mean of 10⁴ deviations costs no digits.
@@ -12,11 +15,13 @@ from ._jit import kernel
 from ._record import empty
 from ._simd import (
     fma,
+    if_greater,
     keep_first,
     lane_sum,
     lanes,
     load,
     load_part,
+    maximum,
     splat,
     sqrt,
     store,
@@ -28,10 +33,15 @@ __all__ = [
     "batch_norm_apply",
     "batch_norm_backward",
     "batch_norm_forward",
-    "update_running",
 ]
 
 _ROW_BLOCK = 128  # rows whose sum is added to the total at once
+
+
+@register_jitable
+def _read(x, at, count):
+    """The vector of the ``count`` elements from ``at`` on, then zeros."""
+    return load(x, at) if count == lanes(x) else load_part(x, at, count, 0.0)
 
 
 @register_jitable
@@ -45,19 +55,47 @@ def _column_sums(x, y, at, row_size, rows, count, shift, scale):
         first, second = zeros(x), zeros(x)
         for row in range(top, min(top + _ROW_BLOCK, rows)):
             i = at + row * row_size
-            d = load_part(x, i, count, 0.0) - shift
+            d = _read(x, i, count) - shift
             first += d
-            second = fma(d, (load_part(y, i, count, 0.0) - shift) * scale, second)
+            second = fma(d, (_read(y, i, count) - shift) * scale, second)
         first_total += first
         second_total += second
     return first_total, second_total
 
 
+@register_jitable
+def _put(out, at, count, value, relu):
+    if relu:
+        value = maximum(value, zeros(out))
+    if count == lanes(out):
+        store(out, at, value)
+    else:
+        store_part(out, at, count, value)
+
+
+@register_jitable
+def _take(grad, out, at, count, relu):
+    """A vector of the gradient, behind the ReLU whose result is ``out``."""
+    value = _read(grad, at, count)
+    return if_greater(_read(out, at, count), zeros(grad), value, zeros(grad)) if relu else value
+
+
+@register_jitable
+def _move(running, at, count, value, momentum):
+    """running = (1 - momentum) · running + momentum · value, for a vector of channels."""
+    old = load_part(running, at, count, 0.0) * splat(running, 1.0 - momentum)
+    store_part(running, at, count, fma(value, splat(running, momentum), old))
+
+
 @kernel
-def _forward_columns(start, stop, x, weight, bias, eps, out, mean, var, rstd, rows, n):
-    """Vectors ``start`` to ``stop`` of the channels of x (rows, n)."""
+def _forward_columns(
+    start, stop, x, weight, bias, eps, relu, out, stats, running_mean, running_var, moving,
+    momentum, rows, n,
+):  # fmt: skip
+    """Vectors ``start`` to ``stop`` of the channels of x (rows, n); stats (3 · n)."""
     lane = lanes(x)
     ones, size = splat(x, 1.0), splat(x, float(rows))
+    unbiased = splat(x, rows / (rows - 1.0))
     for item in range(start, stop):
         at = item * lane
         count = min(lane, n - at)
@@ -68,21 +106,26 @@ def _forward_columns(start, stop, x, weight, bias, eps, out, mean, var, rstd, ro
         error = error / size  # what rounding left in the mean
         variance = squares / size - error * error
         inverse = ones / sqrt(variance + splat(x, eps))
-        store_part(mean, at, count, center + error)
-        store_part(var, at, count, variance)
-        store_part(rstd, at, count, inverse)
+        center = center + error
+        store_part(stats, at, count, center)
+        store_part(stats, n + at, count, variance)
+        store_part(stats, 2 * n + at, count, inverse)
+        if moving:
+            _move(running_mean, at, count, center, momentum)
+            _move(running_var, at, count, variance * unbiased, momentum)
         gain = inverse * load_part(weight, at, count, 1.0)
         offset = load_part(bias, at, count, 0.0)
-        center = center + error
         for row in range(rows):
             i = at + row * n
-            store_part(out, i, count, fma(load_part(x, i, count, 0.0) - center, gain, offset))
+            d = _read(x, i, count) - center
+            _put(out, i, count, fma(d, gain, offset), relu)
 
 
 @kernel
 def _backward_columns(
-    start, stop, grad, x, weight, mean, rstd, training, grad_x, grad_weight, grad_bias, rows, n
-):
+    start, stop, grad, out, relu, x, weight, mean, rstd, training, grad_x, grad_weight, grad_bias,
+    rows, n,
+):  # fmt: skip
     """Vectors ``start`` to ``stop`` of the channels; see ``batch_norm_backward``."""
     lane = lanes(x)
     size = splat(x, float(rows))
@@ -95,9 +138,9 @@ def _backward_columns(
             block_grad, block_both = zeros(x), zeros(x)
             for row in range(top, min(top + _ROW_BLOCK, rows)):
                 i = at + row * n
-                g = load_part(grad, i, count, 0.0)
+                g = _take(grad, out, i, count, relu)
                 block_grad += g
-                block_both = fma(g, load_part(x, i, count, 0.0) - center, block_both)
+                block_both = fma(g, _read(x, i, count) - center, block_both)
             sum_grad += block_grad
             sum_both += block_both
         sum_both = sum_both * inverse
@@ -109,9 +152,9 @@ def _backward_columns(
             mean_grad, slope = sum_grad / size, sum_both / size * inverse
         for row in range(rows):
             i = at + row * n
-            d = load_part(x, i, count, 0.0) - center
-            value = load_part(grad, i, count, 0.0) - mean_grad - d * slope
-            store_part(grad_x, i, count, value * gain)
+            d = _read(x, i, count) - center
+            value = _take(grad, out, i, count, relu) - mean_grad - d * slope
+            _put(grad_x, i, count, value * gain, False)
 
 
 @register_jitable
@@ -138,11 +181,12 @@ def _channel_sums(x, at, item_size, items, n, shift):
 
 
 @kernel
-def _forward_channels(start, stop, x, weight, bias, eps, out, mean, var, rstd, items, channels, n):
-    """Channels ``start`` to ``stop`` of x (items, channels, n)."""
+def _forward_channels(
+    start, stop, x, weight, bias, eps, relu, out, stats, running_mean, running_var, moving,
+    momentum, items, channels, n,
+):  # fmt: skip
+    """Channels ``start`` to ``stop`` of x (items, channels, n); stats (3 · channels)."""
     lane = lanes(x)
-    whole = n // lane * lane
-    rest = n - whole
     size = float(items * n)
     for c in range(start, stop):
         at, step = c * n, channels * n
@@ -153,29 +197,35 @@ def _forward_channels(start, stop, x, weight, bias, eps, out, mean, var, rstd, i
         error /= size
         variance = squares / size - error * error
         inverse = 1.0 / np.sqrt(variance + eps)
-        mean[c] = float(center) + error
-        var[c] = variance
-        rstd[c] = inverse
-        moved, gain = splat(x, mean[c]), splat(x, inverse * float(weight[c]))
-        offset = splat(x, bias[c])
+        stats[c] = float(center) + error
+        stats[channels + c] = variance
+        stats[2 * channels + c] = inverse
+        moved = splat(x, stats[c])
+        if moving:
+            _move(running_mean, c, 1, moved, momentum)
+            unbiased = splat(x, variance * (size / (size - 1.0)))
+            _move(running_var, c, 1, unbiased, momentum)
+        gain, offset = splat(x, inverse * float(weight[c])), splat(x, bias[c])
         for item in range(items):
-            i = at + item * step
-            for j in range(i, i + whole, lane):
-                store(out, j, fma(load(x, j) - moved, gain, offset))
-            if rest:
-                j = i + whole
-                store_part(out, j, rest, fma(load_part(x, j, rest, 0.0) - moved, gain, offset))
+            _normalize(x, out, at + item * step, n, moved, gain, offset, relu)
+
+
+@register_jitable
+def _normalize(x, out, at, n, center, gain, offset, relu):
+    """``n`` elements of one channel."""
+    lane = lanes(x)
+    for i in range(at, at + n, lane):
+        count = min(lane, at + n - i)
+        _put(out, i, count, fma(_read(x, i, count) - center, gain, offset), relu)
 
 
 @kernel
 def _backward_channels(
-    start, stop, grad, x, weight, mean, rstd, training, grad_x, grad_weight, grad_bias,
+    start, stop, grad, out, relu, x, weight, mean, rstd, training, grad_x, grad_weight, grad_bias,
     items, channels, n,
 ):  # fmt: skip
     """Channels ``start`` to ``stop``; see ``batch_norm_backward``."""
     lane = lanes(x)
-    whole = n // lane * lane
-    rest = n - whole
     size = float(items * n)
     for c in range(start, stop):
         at, step = c * n, channels * n
@@ -184,14 +234,11 @@ def _backward_channels(
         for item in range(items):
             i = at + item * step
             s, q = zeros(x), zeros(x)
-            for j in range(i, i + whole, lane):
-                g = load(grad, j)
+            for j in range(i, i + n, lane):
+                count = min(lane, i + n - j)
+                g = _take(grad, out, j, count, relu)
                 s += g
-                q = fma(g, load(x, j) - center, q)
-            if rest:
-                g = load_part(grad, i + whole, rest, 0.0)
-                s += g
-                q = fma(g, load_part(x, i + whole, rest, 0.0) - center, q)
+                q = fma(g, _read(x, j, count) - center, q)
             sum_grad += float(lane_sum(s))
             sum_both += float(lane_sum(q))
         sum_both *= inverse
@@ -203,55 +250,33 @@ def _backward_channels(
             mean_grad, slope = splat(x, sum_grad / size), splat(x, sum_both / size * inverse)
         for item in range(items):
             i = at + item * step
-            for j in range(i, i + whole, lane):
-                value = load(grad, j) - mean_grad - (load(x, j) - center) * slope
-                store(grad_x, j, value * gain)
-            if rest:
-                j = i + whole
-                d = load_part(x, j, rest, 0.0) - center
-                value = load_part(grad, j, rest, 0.0) - mean_grad - d * slope
-                store_part(grad_x, j, rest, value * gain)
+            for j in range(i, i + n, lane):
+                count = min(lane, i + n - j)
+                d = _read(x, j, count) - center
+                value = _take(grad, out, j, count, relu) - mean_grad - d * slope
+                _put(grad_x, j, count, value * gain, False)
 
 
 @kernel
-def _apply_columns(start, stop, x, weight, bias, eps, out, mean, var, rstd, rows, n):
+def _apply_columns(start, stop, x, weight, bias, relu, out, mean, rstd, rows, n):
     """Normalize rows ``start`` to ``stop`` of x (rows, n) by given statistics."""
     lane = lanes(x)
     for row in range(start, stop):
         for j in range(0, n, lane):
             count = min(lane, n - j)
-            inverse = load_part(rstd, j, count, 0.0)
-            gain = inverse * load_part(weight, j, count, 1.0)
+            gain = load_part(rstd, j, count, 0.0) * load_part(weight, j, count, 1.0)
             d = load_part(x, row * n + j, count, 0.0) - load_part(mean, j, count, 0.0)
-            store_part(out, row * n + j, count, fma(d, gain, load_part(bias, j, count, 0.0)))
+            value = fma(d, gain, load_part(bias, j, count, 0.0))
+            _put(out, row * n + j, count, value, relu)
 
 
 @kernel
-def _apply_channels(start, stop, x, weight, bias, eps, out, mean, var, rstd, items, channels, n):
+def _apply_channels(start, stop, x, weight, bias, relu, out, mean, rstd, items, channels, n):
     """Normalize runs ``start`` to ``stop`` of x (items · channels, n) by given statistics."""
-    lane = lanes(x)
-    whole = n // lane * lane
-    rest = n - whole
     for run in range(start, stop):
-        c, i = run % channels, run * n
-        moved, gain = splat(x, mean[c]), splat(x, float(rstd[c]) * float(weight[c]))
-        offset = splat(x, bias[c])
-        for j in range(i, i + whole, lane):
-            store(out, j, fma(load(x, j) - moved, gain, offset))
-        if rest:
-            j = i + whole
-            store_part(out, j, rest, fma(load_part(x, j, rest, 0.0) - moved, gain, offset))
-
-
-@kernel(serial=True)
-def _update_running(start, stop, running, batch, momentum, correction):
-    """running = (1 - momentum) · running + momentum · correction · batch."""
-    lane = lanes(running)
-    keep, new = splat(running, 1.0 - momentum), splat(running, momentum * correction)
-    for i in range(start, stop, lane):
-        count = min(lane, stop - i)
-        old = load_part(running, i, count, 0.0) * keep
-        store_part(running, i, count, fma(load_part(batch, i, count, 0.0), new, old))
+        c = run % channels
+        gain = splat(x, float(rstd[c]) * float(weight[c]))
+        _normalize(x, out, run * n, n, splat(x, mean[c]), gain, splat(x, bias[c]), relu)
 
 
 @kernel(serial=True)
@@ -267,36 +292,46 @@ def _sizes(x):
 
 
 def _affine(weight, bias, channels, dtype):
-    weight = np.ones(channels, dtype) if weight is None else weight.ravel()
-    bias = np.zeros(channels, dtype) if bias is None else bias.ravel()
+    weight = np.ones(channels, dtype) if weight is None else weight
+    bias = np.zeros(channels, dtype) if bias is None else bias
     return weight, bias
 
 
-def batch_norm_forward(x, weight=None, bias=None, eps=1e-5):
+def batch_norm_forward(
+    x, weight=None, bias=None, eps=1e-5, running_mean=None, running_var=None, momentum=0.1,
+    relu=False,
+):  # fmt: skip
     """``(x - mean) / √(var + ε) · weight + bias`` with the batch's own statistics per channel.
 
-    x (N, C) or (N, C, *). Returns (out, mean, var, rstd), the last three (C,); var is biased.
+    x (N, C) or (N, C, *). Running statistics, if not None, move towards the batch's, in place:
+    ``running = (1 - momentum) · running + momentum · batch``, with the unbiased variance.
+
+    Returns (out, mean, var, rstd), the last three (C,); var is biased.
     """
     items, channels, n = _sizes(x)
     weight, bias = _affine(weight, bias, channels, x.dtype)
-    out = empty(x.shape, x.dtype)
-    mean, var, rstd = (empty(channels, x.dtype) for _ in range(3))
-    arrays = (x.ravel(), weight, bias, float(eps), out.ravel(), mean, var, rstd)
+    out, stats = empty(x.shape, x.dtype), empty((3, channels), x.dtype)
+    moving = running_mean is not None
+    running = (running_mean, running_var) if moving else (weight, weight)
+    arrays = (
+        x.ravel(), weight, bias, float(eps), relu, out.ravel(), stats.ravel(), *running, moving,
+        float(momentum),
+    )  # fmt: skip
     if n == 1:
         lane = 64 // x.itemsize
         _forward_columns(-(-channels // lane), x.size * 0.3, *arrays, items, channels)
     else:
         _forward_channels(channels, x.size * 0.3, *arrays, items, channels, n)
-    return out, mean, var, rstd
+    return out, stats[0], stats[1], stats[2]
 
 
-def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5):
+def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5, relu=False):
     """The same with given statistics, as in evaluation. Returns (out, rstd)."""
     items, channels, n = _sizes(x)
     weight, bias = _affine(weight, bias, channels, x.dtype)
     out, rstd = empty(x.shape, x.dtype), empty(channels, x.dtype)
     _inverse_deviation(channels, 0, var, float(eps), rstd)
-    arrays = (x.ravel(), weight, bias, float(eps), out.ravel(), mean, var, rstd)
+    arrays = (x.ravel(), weight, bias, relu, out.ravel(), mean, rstd)
     if n == 1:
         _apply_columns(items, x.size * 0.15, *arrays, items, channels)
     else:
@@ -304,20 +339,23 @@ def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5):
     return out, rstd
 
 
-def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True):
+def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True, out=None):
     """(grad_x, grad_weight, grad_bias), with x̂ = (x - mean) · rstd and M elements per channel:
 
     grad_bias = Σ grad, grad_weight = Σ grad · x̂ and, in training,
     grad_x = weight · rstd · (grad - grad_bias / M - x̂ · grad_weight / M), otherwise
     grad_x = weight · rstd · grad.
+
+    out is the result, if it went through a ReLU, else None.
     """
     items, channels, n = _sizes(x)
-    weight, _ = _affine(weight, None, channels, x.dtype)
+    weight, _ = _affine(weight, weight, channels, x.dtype)
     grad_x = empty(x.shape, x.dtype)
     grad_weight, grad_bias = empty(channels, x.dtype), empty(channels, x.dtype)
+    relu = out is not None
     arrays = (
-        grad.ravel(), x.ravel(), weight, mean, rstd, bool(training), grad_x.ravel(),
-        grad_weight, grad_bias,
+        grad.ravel(), out.ravel() if relu else x.ravel(), relu, x.ravel(), weight, mean, rstd,
+        training, grad_x.ravel(), grad_weight, grad_bias,
     )  # fmt: skip
     if n == 1:
         lane = 64 // x.itemsize
@@ -325,15 +363,3 @@ def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True):
     else:
         _backward_channels(channels, x.size * 0.4, *arrays, items, channels, n)
     return grad_x, grad_weight, grad_bias
-
-
-def update_running(running_mean, running_var, mean, var, momentum, count):
-    """Move running statistics towards the batch's, in place.
-
-    ``running = (1 - momentum) · running + momentum · batch``; the batch's variance of ``count``
-    elements is made unbiased by ``count / (count - 1)``.
-    """
-    n = mean.size
-    _update_running(n, 0, running_mean, mean, float(momentum), 1.0)
-    correction = count / (count - 1) if count > 1 else float("nan")
-    _update_running(n, 0, running_var, var, float(momentum), correction)

@@ -26,8 +26,8 @@ def _tick(start, stop, counter):
 
 
 def tick(counter):
-    """Add 1 to a counter (1,) int64."""
-    _tick(1, 0, counter)
+    """Add 1 to a counter () int64."""
+    _tick(1, 0, counter.reshape(1))
 
 
 @kernel(serial=True)

@@ -1,5 +1,7 @@
 """Modules made of modules."""
 
+from .activation import is_relu
+from .layers import can_apply_relu
 from .module import Module
 
 
@@ -29,9 +31,16 @@ class Sequential(Module):
             self.add_module(name, module)
 
     def forward(self, x):
-        """Apply the modules in order."""
-        for module in self._modules.values():
-            x = module(x)
+        """Apply the modules in order; a ReLU is applied by the layer before it, if that can."""
+        modules, at = list(self._modules.values()), 0
+        while at < len(modules):
+            module = modules[at]
+            if can_apply_relu(module) and at + 1 < len(modules) and is_relu(modules[at + 1]):
+                x = module.forward_relu(x)
+                at += 2
+            else:
+                x = module(x)
+                at += 1
         return x
 
     def append(self, module):

@@ -50,9 +50,13 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *args, **kwargs):
+        self.note_mode()
+        return self.forward(*args, **kwargs)
+
+    def note_mode(self):
+        """Tell a recording that it holds for this mode only."""
         if recording.active is not None and recording.here():
             recording.active.expect(lambda: self.training)
-        return self.forward(*args, **kwargs)
 
     # ---------------------------------------------------------------- registration
 
@@ -80,10 +84,10 @@ class Module:
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name):
+        own = self.__dict__
         for registry in ("_parameters", "_buffers", "_modules"):
-            values = self.__dict__.get(registry, {})
-            if name in values:
-                return values[name]
+            if registry in own and name in own[registry]:
+                return own[registry][name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name):

@@ -59,30 +59,54 @@ def linear(x, weight, bias=None):
     >>> fg.linear(fg.tensor([[1.0, 2.0]]), fg.tensor([[3.0], [4.0]]), fg.tensor([0.5]))
     tensor([[11.5000]])
     """
-    shape = x.shape
-    if not (
+    shape, x, has_bias = x.shape, _rows(x, weight, bias), bias is not None
+    out = K.linear_forward(x, weight, bias)
+    columns = out.shape[1]
+
+    def vjp(grad, needs=(True, True, True)):
+        grad = grad.reshape(-1, columns) if grad.ndim != 2 else grad
+        grads = K.linear_backward(grad, x, weight, (*needs[:2], has_bias and needs[2]))
+        return _as_given(grads, shape)
+
+    return (out if len(shape) == 2 else out.reshape(*shape[:-1], columns)), vjp
+
+
+def _linear_relu(x, weight, bias=None):
+    """``relu(linear(x, weight, bias))`` in one pass."""
+    shape, x, has_bias = x.shape, _rows(x, weight, bias), bias is not None
+    out = K.linear_forward(x, weight, bias, None, True)
+    columns = out.shape[1]
+
+    def vjp(grad, needs=(True, True, True)):
+        grad = grad.reshape(-1, columns) if grad.ndim != 2 else grad
+        grads = K.linear_backward(grad, x, weight, (*needs[:2], has_bias and needs[2]), out)
+        return _as_given(grads, shape)
+
+    return (out if len(shape) == 2 else out.reshape(*shape[:-1], columns)), vjp
+
+
+linear_relu = op(_linear_relu, name="relu")
+
+
+def _rows(x, weight, bias):
+    """x of a linear layer as a matrix."""
+    if (
         x.ndim == weight.ndim == 2
-        and shape[1] == weight.shape[0]
+        and x.shape[1] == weight.shape[0]
         and x.dtype is weight.dtype
         and x.dtype.kind == "f"
         and (bias is None or (bias.shape == weight.shape[1:] and bias.dtype is x.dtype))
     ):
-        _check_linear(x, weight, bias)
-        x = x.reshape(math.prod(shape[:-1]), shape[-1])
-    out = K.linear_forward(x, weight, bias)
-    flat = out.shape
+        return x
+    _check_linear(x, weight, bias)
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
-    def vjp(grad, needs=(True, True, True)):
-        if grad.ndim != 2:
-            grad = grad.reshape(flat)
-        if bias is None:
-            needs = (*needs[:2], False)
-        grad_x, grad_weight, grad_bias = K.linear_backward(grad, x, weight, needs)
-        if grad_x is not None and len(shape) != 2:
-            grad_x = grad_x.reshape(shape)
-        return grad_x, grad_weight, grad_bias
 
-    return (out if len(shape) == 2 else out.reshape(*shape[:-1], flat[1])), vjp
+def _as_given(grads, shape):
+    """Gradients of a linear layer, that of x in its shape."""
+    if len(shape) == 2 or grads[0] is None:
+        return grads
+    return grads[0].reshape(shape), *grads[1:]
 
 
 def _check_linear(x, weight, bias):

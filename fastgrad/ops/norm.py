@@ -4,24 +4,59 @@ from ..backend import K
 from ..tensor import Tensor, op
 
 
-@op
-def _batch_norm(x, running_mean, running_var, weight, bias, *, training, momentum, eps):
+def _rule(x, running_mean, running_var, weight, bias, *, training, momentum, eps, relu=False):
+    _check(x, running_mean, running_var, weight, bias, training)
     if training:
-        out, mean, var, rstd = K.batch_norm_forward(x, weight, bias, eps)
-        if running_mean is not None:
-            K.update_running(running_mean, running_var, mean, var, momentum, x.size // x.shape[1])
+        out, mean, _, rstd = K.batch_norm_forward(
+            x, weight, bias, eps, running_mean, running_var, momentum, relu
+        )
+    else:
+        out, rstd = K.batch_norm_apply(x, running_mean, running_var, weight, bias, eps, relu)
+        mean = running_mean
+    if relu:
 
         def vjp(grad, needs=None):
-            grads = K.batch_norm_backward(grad, x, mean, rstd, weight, True)
+            grads = K.batch_norm_backward(grad, x, mean, rstd, weight, training, out)
             return grads[0], None, None, *grads[1:]
     else:
-        out, rstd = K.batch_norm_apply(x, running_mean, running_var, weight, bias, eps)
 
         def vjp(grad, needs=None):
-            grads = K.batch_norm_backward(grad, x, running_mean, rstd, weight, False)
+            grads = K.batch_norm_backward(grad, x, mean, rstd, weight, training)
             return grads[0], None, None, *grads[1:]
 
     return out, vjp
+
+
+_batch_norm, _batch_norm_relu = op(_rule, name="batch_norm"), op(_rule, name="relu")
+
+
+def _check(x, running_mean, running_var, weight, bias, training):
+    if x.ndim < 2 or x.dtype.kind != "f":
+        raise ValueError(f"batch_norm: expected floats (N, C, *), got {x.dtype} {x.shape}")
+    channels, dtype = x.shape[1:2], x.dtype
+    for array in (running_mean, running_var, weight, bias):
+        if array is not None and (array.shape != channels or array.dtype != dtype):
+            _refuse(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: running_mean and running_var come together")
+    if training:
+        if x.size < 2 * max(channels[0], 1):
+            raise ValueError(
+                f"batch_norm: training wants more than one value per channel, x is {x.shape}"
+            )
+    elif running_mean is None:
+        raise ValueError("batch_norm: evaluation wants running_mean and running_var")
+
+
+def _refuse(x, **arrays):
+    """Raise an error that says which array does not fit x."""
+    for name, array in arrays.items():
+        if array is not None and array.shape != x.shape[1:2]:
+            raise ValueError(
+                f"batch_norm: {name} has shape {array.shape}, x {x.shape} wants ({x.shape[1]},)"
+            )
+        if array is not None and array.dtype != x.dtype:
+            raise TypeError(f"batch_norm: {name} is {array.dtype}, x is {x.dtype}")
 
 
 def batch_norm(
@@ -49,33 +84,23 @@ def batch_norm(
     tensor([[-1.0000],
             [ 1.0000]])
     """
-    arrays = {"running_mean": running_mean, "running_var": running_var}
-    arrays |= {"weight": weight, "bias": bias}
-    if x.ndim < 2 or x.dtype.kind != "f":
-        raise ValueError(f"batch_norm: expected floats (N, C, *), got {x.dtype} {x.shape}")
-    for name, tensor in arrays.items():
-        if tensor is None:
-            continue
-        if tensor.shape != (x.shape[1],):
-            raise ValueError(
-                f"batch_norm: {name} has shape {tensor.shape}, x {x.shape} wants ({x.shape[1]},)"
-            )
-        if tensor.dtype != x.dtype:
-            raise TypeError(f"batch_norm: {name} is {tensor.dtype}, x is {x.dtype}")
-    if (running_mean is None) != (running_var is None):
-        raise ValueError("batch_norm: running_mean and running_var come together")
-    if training:
-        per_channel = x.data.size // max(x.shape[1], 1)
-        if per_channel < 2:
-            raise ValueError(
-                f"batch_norm: training wants more than one value per channel, x is {x.shape}"
-            )
-    elif running_mean is None:
-        raise ValueError("batch_norm: evaluation wants running_mean and running_var")
-    out = _batch_norm(
-        x, running_mean, running_var, weight, bias, training=training, momentum=momentum, eps=eps
-    )
-    if training and isinstance(running_mean, Tensor):
+    return _apply(
+        _batch_norm, x, running_mean, running_var, weight, bias,
+        training=training, momentum=momentum, eps=eps,
+    )  # fmt: skip
+
+
+def batch_norm_relu(x, running_mean, running_var, weight, bias, training, momentum, eps):
+    """``relu(batch_norm(...))`` in one pass."""
+    return _apply(
+        _batch_norm_relu, x, running_mean, running_var, weight, bias,
+        training=training, momentum=momentum, eps=eps, relu=True,
+    )  # fmt: skip
+
+
+def _apply(function, x, running_mean, running_var, *affine, **options):
+    out = function(x, running_mean, running_var, *affine, **options)
+    if options["training"] and isinstance(running_mean, Tensor):
         running_mean._version[0] += 1
         running_var._version[0] += 1
     return out

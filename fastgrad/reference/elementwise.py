@@ -4,6 +4,7 @@ import numpy as np
 
 __all__ = [
     "add",
+    "add_relu",
     "copy",
     "div",
     "exp",
@@ -28,6 +29,11 @@ quiet = np.errstate(all="ignore")
 @quiet
 def add(a, b, out=None):
     return np.add(a, b, out=out)
+
+
+@quiet
+def add_relu(a, b, out=None):
+    return np.maximum(np.add(a, b, out=out), 0, out=out)
 
 
 @quiet

@@ -15,11 +15,11 @@ __all__ = [
 
 
 @quiet
-def matmul(a, b, bias=None, out=None):
+def matmul(a, b, bias=None, out=None, relu=False):
     out = np.matmul(a, b, out=out)
     if bias is not None:
         out += bias
-    return out
+    return np.maximum(out, 0, out=out) if relu else out
 
 
 @quiet
@@ -39,12 +39,14 @@ def transpose(x, out=None):
     return out
 
 
-def linear_forward(x, weight, bias=None, out=None):
-    return matmul(x, weight, bias, out)
+def linear_forward(x, weight, bias=None, out=None, relu=False):
+    return matmul(x, weight, bias, out, relu)
 
 
 @quiet
-def linear_backward(grad, x, weight, needs=(True, True, True)):
+def linear_backward(grad, x, weight, needs=(True, True, True), out=None):
+    if out is not None:
+        grad = np.where(out > 0, grad, 0)
     return (
         grad @ weight.T if needs[0] else None,
         x.T @ grad if needs[1] else None,

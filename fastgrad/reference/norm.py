@@ -4,7 +4,7 @@ import numpy as np
 
 from .elementwise import quiet
 
-__all__ = ["batch_norm_apply", "batch_norm_backward", "batch_norm_forward", "update_running"]
+__all__ = ["batch_norm_apply", "batch_norm_backward", "batch_norm_forward"]
 
 
 def _axes(x):
@@ -16,30 +16,46 @@ def _column(v, x):
     return v.reshape(1, -1, *[1] * (x.ndim - 2))
 
 
-def _normalize(x, mean, rstd, weight, bias):
+def _normalize(x, mean, rstd, weight, bias, relu):
     out = (x - _column(mean, x)) * _column(rstd, x)
     if weight is not None:
         out = out * _column(weight, x)
-    return out if bias is None else out + _column(bias, x)
+    if bias is not None:
+        out = out + _column(bias, x)
+    return np.maximum(out, 0) if relu else out
+
+
+def _move(running, value, momentum):
+    running *= 1 - momentum
+    running += momentum * value
 
 
 @quiet
-def batch_norm_forward(x, weight=None, bias=None, eps=1e-5):
+def batch_norm_forward(
+    x, weight=None, bias=None, eps=1e-5, running_mean=None, running_var=None, momentum=0.1,
+    relu=False,
+):  # fmt: skip
     mean = x.mean(axis=_axes(x), dtype=np.float64)
     var = np.square(x - _column(mean, x)).mean(axis=_axes(x), dtype=np.float64)
     rstd = 1 / np.sqrt(var + eps)
-    out = _normalize(x, mean, rstd, weight, bias)
+    if running_mean is not None:
+        count = x.size // x.shape[1]
+        _move(running_mean, mean, momentum)
+        _move(running_var, var * count / np.float64(count - 1), momentum)
+    out = _normalize(x, mean, rstd, weight, bias, relu)
     return tuple(v.astype(x.dtype) for v in (out, mean, var, rstd))
 
 
 @quiet
-def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5):
+def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5, relu=False):
     rstd = (1 / np.sqrt(var + eps)).astype(x.dtype)
-    return _normalize(x, mean, rstd, weight, bias), rstd
+    return _normalize(x, mean, rstd, weight, bias, relu), rstd
 
 
 @quiet
-def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True):
+def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True, out=None):
+    if out is not None:
+        grad = np.where(out > 0, grad, 0)
     x_hat = (x - _column(mean, x)) * _column(rstd, x)
     grad_bias = grad.sum(axis=_axes(x))
     grad_weight = (grad * x_hat).sum(axis=_axes(x))
@@ -49,11 +65,3 @@ def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True):
         size = x.dtype.type(x.size / x.shape[1])
         grad_x = grad - _column(grad_bias / size, x) - x_hat * _column(grad_weight / size, x)
     return grad_x * _column(gain, x), grad_weight, grad_bias
-
-
-def update_running(running_mean, running_var, mean, var, momentum, count):
-    correction = count / (count - 1) if count > 1 else float("nan")
-    running_mean *= 1 - momentum
-    running_mean += momentum * mean
-    running_var *= 1 - momentum
-    running_var += momentum * correction * var
