@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from .backend import K
+from .tape import recording
 from .tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
@@ -18,7 +19,7 @@ def by_type(tensors):
     if not tensors:
         return []
     dtype = tensors[0].data.dtype
-    if all(x.data.dtype is dtype for x in tensors):
+    if not [x for x in tensors if x.data.dtype is not dtype]:
         return [tensors]
     lists = {}
     for x in tensors:
@@ -26,15 +27,22 @@ def by_type(tensors):
     return list(lists.values())
 
 
-def plain(array):
-    """``array``, or a copy where kernels could not go through it from end to end, and write."""
-    return array if array.flags.carray else array.copy()
+def with_gradient(parameters):
+    """The parameters that have a gradient."""
+    if recording.active is not None and recording.here():
+        return [p for p in parameters if p.grad is not None]
+    return [p for p in parameters if p._grad is not None]
+
+
+def plain(arrays):
+    """The arrays, or copies where kernels could not go through them from end to end, and write."""
+    return [x if x.flags.carray else x.copy() for x in arrays]
 
 
 def change(tensors, function):
     """Call ``function`` on the list of the tensors' arrays, made plain, to change them in place."""
     arrays = [x.data for x in tensors]
-    changed = [plain(x) for x in arrays]
+    changed = plain(arrays)
     function(changed)
     for tensor, before, after in zip(tensors, arrays, changed, strict=True):
         if after is not before:
@@ -58,7 +66,7 @@ def drop_gradients(parameters, set_to_none=True):
 def _gradients_of(parameters):
     """The gradients of those parameters that have one."""
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p.grad for p in parameters if p.grad is not None]
+    return [p.grad for p in with_gradient(parameters)]
 
 
 def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False):
@@ -77,7 +85,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False):
     if not power > 0:
         raise ValueError(f"get_total_norm: norm_type = {norm_type}; expected a number above 0")
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    norms = [K.total_norm([plain(x.data) for x in group], power) for group in by_type(tensors)]
+    norms = [K.total_norm(plain([x.data for x in group]), power) for group in by_type(tensors)]
     if len(norms) > 1:
         norms = [K.total_norm([norm.astype("float64") for norm in norms], power)]
     total = Tensor(norms[0] if norms else np.zeros((), np.float32))

@@ -100,6 +100,7 @@ class Node:
     vjp      its pull-back: the gradient of the result to those of the inputs, one function for
              all or a tuple of one for each; None when freed
     inputs   per input a Node, a leaf tensor, or None where no gradient is needed
+    needs    per input whether it needs a gradient
     saved    (version cell, version, name) of each array that the pull-back holds
     """
 
@@ -108,6 +109,7 @@ class Node:
         "dtype",
         "hooks",
         "inputs",
+        "needs",
         "number",
         "op",
         "retained",
@@ -116,11 +118,12 @@ class Node:
         "vjp",
     )
 
-    def __init__(self, op, vjp, inputs, saved, out):
+    def __init__(self, op, vjp, inputs, needs, saved, out):
         self.number = next(_numbers)
         self.op = op
         self.vjp = vjp
         self.inputs = inputs
+        self.needs = needs
         self.saved = saved
         self.shape = out.shape
         self.dtype = out.dtype
@@ -130,15 +133,13 @@ class Node:
     def __repr__(self):
         return f"<{self.op.title().replace('_', '')}Backward>"
 
-    def check_versions(self):
-        """Raise ``RuntimeError`` where a saved array was changed in place since."""
-        for cell, version, name in self.saved:
-            if cell[0] != version:
-                raise RuntimeError(
-                    f"{self.op}: its {name} was changed in place after the forward pass (version "
-                    f"{cell[0]}, expected {version}), so its gradient cannot be computed; change "
-                    "a copy instead (x = x + y, or x.clone())"
-                )
+
+def _changed(node, cell, name, version):
+    return RuntimeError(
+        f"{node.op}: its {name} was changed in place after the forward pass (version {cell[0]}, "
+        f"expected {version}), so its gradient cannot be computed; change a copy instead "
+        "(x = x + y, or x.clone())"
+    )
 
 
 def as_array(x):
@@ -172,27 +173,13 @@ def _broadcasts(shape, to):
 def _pull_back(node, grad, needs):
     """The gradients of a node's inputs, None where not needed."""
     vjp = node.vjp
-    if vjp is None:
-        raise _freed(node)
-    if node.saved:
-        node.check_versions()
     if type(vjp) is tuple:
         return [f(grad) if f and need else None for f, need in zip(vjp, needs, strict=False)]
-    if len(needs) == 1:
-        return (vjp(grad),)
     results = vjp(grad, needs)
     if not isinstance(results, tuple | list) or len(results) < len(needs):
         count = len(results) if isinstance(results, tuple | list) else type(results).__name__
         raise RuntimeError(f"its pull-back gave {count} gradients for {len(needs)} inputs")
     return results
-
-
-def _all_different(results):
-    """Whether no array stands twice among the gradients of a node."""
-    if len(set(map(id, results))) == len(results):
-        return True
-    arrays = [id(x) for x in results if x is not None]
-    return len(set(arrays)) == len(arrays)
 
 
 def _freed(node):
@@ -208,6 +195,37 @@ def _run_hooks(hooks, array):
     return array
 
 
+class _Arrivals:
+    """Gradients on their way: what has come so far for each node and leaf."""
+
+    def __init__(self):
+        self.arrays = {}  # by node or leaf
+        self.owned = set()  # those whose array may be changed: nobody else holds it
+        self.heap = []  # nodes that were reached, the newest first
+        self.leaves = []
+
+    def add(self, key, array, fresh):
+        """A contribution. ``fresh``: nobody else holds the array, it may be changed."""
+        node = type(key) is Node
+        like = key if node else key.data
+        if array.shape != like.shape or array.dtype is not like.dtype:
+            array = _fit(array, like.shape, like.dtype)
+        before = self.arrays.get(key)
+        if before is None:
+            self.arrays[key] = array
+            if fresh:
+                self.owned.add(key)
+            if node:
+                heapq.heappush(self.heap, (-key.number, key))
+            else:
+                self.leaves.append(key)
+        elif key in self.owned:
+            K.add(before, array, out=before)
+        else:
+            self.arrays[key] = as_array(K.add(before, array))
+            self.owned.add(key)
+
+
 def walk(roots, retain_graph=False, targets=None):
     """Carry gradients from ``roots`` back to the leaves.
 
@@ -215,34 +233,11 @@ def walk(roots, retain_graph=False, targets=None):
     targets   None: add to the ``grad`` of every leaf reached. Otherwise nodes and leaves: return
               a dict of the gradients that reached these, and touch no ``grad``.
     """
-    arrays, owned = {}, set()  # by node or leaf: gradient so far, whether it may be changed
-    heap, leaves = [], []
-
-    def arrive(key, array, fresh):
-        """A contribution. ``fresh``: nobody else holds the array, it may be changed."""
-        node = type(key) is Node
-        like = key if node else key.data
-        if array.shape != like.shape or array.dtype != like.dtype:
-            array = _fit(array, like.shape, like.dtype)
-        before = arrays.get(key)
-        if before is None:
-            arrays[key] = array
-            if fresh:
-                owned.add(key)
-            if node:
-                heapq.heappush(heap, (-key.number, key))
-            else:
-                leaves.append(key)
-        elif key in owned:
-            K.add(before, array, out=before)
-        else:
-            arrays[key] = as_array(K.add(before, array))
-            owned.add(key)
-
     wanted = None if targets is None else _leading_to(targets, [key for key, _ in roots])
-    captured = {}
+    arrivals, captured = _Arrivals(), {}
     for key, array in roots:
-        arrive(key, array, False)
+        arrivals.add(key, array, False)
+    arrays, heap, ndarray = arrivals.arrays, arrivals.heap, np.ndarray
     while heap:
         node = heapq.heappop(heap)[1]
         grad = arrays.pop(node)
@@ -252,25 +247,32 @@ def walk(roots, retain_graph=False, targets=None):
             tensor = node.retained()
             if tensor is not None:
                 tensor._accumulate(grad, False)
-        if targets is not None and node in targets:
-            captured[node] = grad
-        inputs = node.inputs
-        if wanted is None:
-            needs = [key is not None for key in inputs]
-        else:
+        inputs, needs = node.inputs, node.needs
+        if targets is not None:
+            if node in targets:
+                captured[node] = grad
             needs = [key in wanted for key in inputs]
-            if not any(needs):
+            if True not in needs:
                 continue
+        if node.vjp is None:
+            raise _freed(node)
+        for cell, version, name in node.saved:
+            if cell[0] != version:
+                raise _changed(node, cell, name, version)
         try:
-            results = _pull_back(node, grad, needs)
-            different = len(inputs) == 1 or _all_different(results)
+            if len(inputs) == 1 and type(node.vjp) is not tuple:
+                results, different = (node.vjp(grad),), True
+            else:
+                results = _pull_back(node, grad, needs)
+                arrived = [id(x) for x in results if x is not None]
+                different = len(set(arrived)) == len(arrived)
             for key, need, array in zip(inputs, needs, results, strict=False):
                 if need and array is not None:
-                    array = as_array(array)
+                    if not isinstance(array, ndarray):
+                        array = np.asarray(array)
                     # The contract of pull-backs: they return new arrays, the gradient, or views.
                     fresh = different and array is not grad
-                    fresh = fresh and (array.base is None or is_fresh(array))
-                    arrive(key, array, fresh)
+                    arrivals.add(key, array, fresh and (array.base is None or is_fresh(array)))
         except Exception as error:
             if isinstance(error, RuntimeError) and str(error).startswith("its pull-back"):
                 raise RuntimeError(f"{node.op}: {error}") from None
@@ -278,10 +280,9 @@ def walk(roots, retain_graph=False, targets=None):
             raise
         if not retain_graph:
             node.vjp = None
-            node.saved = ()
-            node.inputs = ()
-    for leaf in leaves:
-        grad, own = arrays[leaf], leaf in owned
+            node.saved = node.inputs = node.needs = ()
+    for leaf in arrivals.leaves:
+        grad, own = arrays[leaf], leaf in arrivals.owned
         if leaf._hooks:
             grad, own = _run_hooks(leaf._hooks, grad), False
         if targets is None:

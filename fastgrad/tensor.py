@@ -394,8 +394,9 @@ def grad(
 # ------------------------------------------------------------------ operations
 
 
-def _saved_arrays(functions, parameters):
-    """(positions of the inputs, whether the result) that pull-backs close over."""
+def _saved_arrays(vjp, parameters):
+    """(positions of the inputs, whether the result) that a pull-back closes over."""
+    functions = vjp if type(vjp) is tuple else (vjp,)
     names = {name for f in functions if f is not None for name in f.__code__.co_freevars}
     return tuple(k for k, name in enumerate(parameters) if name in names), "out" in names
 
@@ -427,15 +428,17 @@ def op(rule, name=None):
     def lifted(*operands, **attributes):
         if len(operands) > most or (attributes and not names.isdisjoint(attributes)):
             operands, attributes = _bind(name, parameters, options, operands, attributes)
-        record = False
-        arrays = []
+        arrays, inputs, needs = [], [], []
         for x in operands:
+            source = None
             if isinstance(x, Tensor):
                 arrays.append(x.data)
                 if x._requires_grad:
-                    record = True
+                    source = x if x._node is None else x._node
             else:
                 arrays.append(x.item() if isinstance(x, np.generic) else x)
+            inputs.append(source)
+            needs.append(source is not None)
         if recording.active is not None and recording.here():
             arrays = recording.active.operands(operands, arrays)
         out, vjp = rule(*arrays, **attributes)
@@ -446,8 +449,24 @@ def op(rule, name=None):
                 if isinstance(x, Tensor) and (x.data is base or x.data.base is base):
                     result._version = x._version  # a view: a change of one is one of both
                     x._version[1] = True
-        if record and vjp is not None and mode.grad_enabled:
-            _record(name, vjp, operands, parameters, plans, result)
+        if True in needs and vjp is not None and mode.grad_enabled:
+            if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
+                vjp = tuple([f if need else None for f, need in zip(vjp, needs, strict=False)])
+                plan = plans.get(code := tuple([f and f.__code__ for f in vjp]))
+            else:
+                plan = plans.get(code := vjp.__code__)
+            if plan is None:
+                plan = plans[code] = _saved_arrays(vjp, parameters)
+            positions, saves_result = plan
+            saved = []
+            for k in positions:
+                if k < len(operands) and isinstance(operands[k], Tensor):
+                    version = operands[k]._version
+                    saved.append((version, version[0], parameters[k]))
+            if saves_result:
+                saved.append((result._version, result._version[0], "result"))
+            result._requires_grad = True
+            result._node = Node(name, vjp, inputs, needs, saved, result.data)
         return result
 
     lifted.rule = rule
@@ -472,34 +491,3 @@ def _bind(name, parameters, options, operands, attributes):
                 raise TypeError(f"{name}: got several values for {parameter!r}")
             operands += [None] * (position - len(operands)) + [attributes.pop(parameter)]
     return operands, attributes
-
-
-def _record(name, vjp, operands, parameters, plans, result):
-    """Make ``result`` the tensor of a new node."""
-    inputs = tuple(
-        [
-            (x if x._node is None else x._node)
-            if isinstance(x, Tensor) and x._requires_grad
-            else None
-            for x in operands
-        ]
-    )
-    if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
-        vjp = tuple([f if key is not None else None for f, key in zip(vjp, inputs, strict=False)])
-        plan_key = tuple([f and f.__code__ for f in vjp])
-    else:
-        plan_key = vjp.__code__
-    plan = plans.get(plan_key)
-    if plan is None:
-        functions = vjp if type(vjp) is tuple else (vjp,)
-        plan = plans[plan_key] = _saved_arrays(functions, parameters)
-    positions, saves_result = plan
-    kept = []
-    for k in positions:
-        if k < len(operands) and isinstance(operands[k], Tensor):
-            version = operands[k]._version
-            kept.append((version, version[0], parameters[k]))
-    if saves_result:
-        kept.append((result._version, result._version[0], "result"))
-    result._requires_grad = True
-    result._node = Node(name, vjp, inputs, kept, result.data)

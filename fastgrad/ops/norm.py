@@ -6,25 +6,26 @@ from ..tensor import Tensor, op
 
 def _rule(x, running_mean, running_var, weight, bias, *, training, momentum, eps, relu=False):
     _check(x, running_mean, running_var, weight, bias, training)
+    backward = K.batch_norm_backward
     if training:
         out, mean, _, rstd = K.batch_norm_forward(
             x, weight, bias, eps, running_mean, running_var, momentum, relu
         )
-    else:
-        out, rstd = K.batch_norm_apply(x, running_mean, running_var, weight, bias, eps, relu)
-        mean = running_mean
+        if relu:
+            return out, lambda grad, _=None: _place(backward(grad, x, mean, rstd, weight, True, out))
+        return out, lambda grad, _=None: _place(backward(grad, x, mean, rstd, weight))
+    # What these close over counts as saved by its name: running statistics may change later.
+    out, rstd = K.batch_norm_apply(x, running_mean, running_var, weight, bias, eps, relu)
     if relu:
+        return out, lambda grad, _=None: _place(
+            backward(grad, x, running_mean, rstd, weight, False, out)
+        )
+    return out, lambda grad, _=None: _place(backward(grad, x, running_mean, rstd, weight, False))
 
-        def vjp(grad, needs=None):
-            grads = K.batch_norm_backward(grad, x, mean, rstd, weight, training, out)
-            return grads[0], None, None, *grads[1:]
-    else:
 
-        def vjp(grad, needs=None):
-            grads = K.batch_norm_backward(grad, x, mean, rstd, weight, training)
-            return grads[0], None, None, *grads[1:]
-
-    return out, vjp
+def _place(grads):
+    """Gradients of x, weight and bias at the places of the rule's inputs."""
+    return grads[0], None, None, grads[1], grads[2]
 
 
 _batch_norm, _batch_norm_relu = op(_rule, name="batch_norm"), op(_rule, name="relu")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..gradients import by_type, change, drop_gradients, plain
+from ..gradients import by_type, change, drop_gradients, plain, with_gradient
 from ..tape import enable_grad, recording
 from ..tensor import Tensor
 
@@ -67,7 +67,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none=True):
         """Drop all gradients, or set them to zero."""
-        drop_gradients((p for group in self.param_groups for p in group["params"]), set_to_none)
+        for group in self.param_groups:
+            drop_gradients(group["params"], set_to_none)
 
     def step(self, closure=None):
         """Update every parameter that has a gradient: one launch for all of a group.
@@ -82,8 +83,7 @@ class Optimizer:
             states = self.state  # others after load_state_dict
             recording.active.expect(lambda: (self.state is states, len(self.param_groups)))
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            for similar in by_type(parameters):
+            for similar in by_type(with_gradient(group["params"])):
                 self._update(similar, *self._options(group))
         return loss
 
@@ -98,7 +98,7 @@ class Optimizer:
             if state is None:
                 state = state_of[parameter] = {}
             states.append(state)
-        grads = [plain(parameter._grad.data) for parameter in parameters]
+        grads = plain([parameter._grad.data for parameter in parameters])
         change(parameters, lambda arrays: self.update(arrays, grads, states, hyper, flags))
 
     def _options(self, group):
