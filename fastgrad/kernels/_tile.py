@@ -13,7 +13,7 @@ import functools
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from ._compile import compile_callback
@@ -44,6 +44,8 @@ TILE_WIDTH_BYTES = TILE_VECTORS * _REGISTER_BYTES
 # With one or two rows a wider tile keeps as many accumulators busy, and reads longer rows of B.
 WIDE_ROWS, WIDE_VECTORS = 2, 8 if _REGISTERS == 32 else 6
 _TABLE_ROW = WIDE_VECTORS + 1
+_TABLE_SIZE = (TILE_ROWS + 1) * _TABLE_ROW
+_TO_L2, _TO_WRITE = (0, 2), (1, 3)  # hints of a prefetch: whether to write, how near
 _NEAR = 5  # rows of A that are reached from one pointer
 
 
@@ -54,20 +56,23 @@ def _index(value):
 def _kind_of(element):
     """LLVM type of a tile's function."""
     pointer = element.as_pointer()
-    # a, a_row, a_step, b, b_step, depth, resume, start, start_row, relu, c, c_row, last
-    arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
+    # a, a_row, a_step, b, b_step, ahead, depth, resume, start, start_row, relu, c, c_row, last
+    arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, _INT64, ir.IntType(1)]
     arguments += [pointer, _INT64, ir.IntType(1), pointer, _INT64, _INT64]
     return ir.FunctionType(ir.VoidType(), arguments)
 
 
 class _Tile:
-    """Emits one LLVM function: the tile of ``rows`` rows and ``vectors`` vectors."""
+    """Emits one LLVM function: the tile of ``rows`` rows and ``vectors`` vectors.
 
-    def __init__(self, module, rows, vectors, element):
-        self.rows, self.vectors = rows, vectors
+    ``fetches``: it asks for rows of B ahead, for later.
+    """
+
+    def __init__(self, module, rows, vectors, element, fetches=False):
+        self.rows, self.vectors, self.fetches = rows, vectors, fetches
         self.lanes = _REGISTER_BYTES // (4 if suffix(element) == "f32" else 8)
         self.kind = ir.VectorType(element, self.lanes)
-        name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}"
+        name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}{'_ahead' * fetches}"
         self.function = module.globals.get(name)
         if self.function is None:
             self.function = ir.Function(module, _kind_of(element), name)
@@ -77,8 +82,8 @@ class _Tile:
 
     def _emit(self):
         function = self.function
-        a, a_row, a_step, b, b_step, depth, resume, start, start_row, *rest = function.args
-        relu, c, c_row, last = rest
+        a, a_row, a_step, b, b_step, ahead, depth, *rest = function.args
+        resume, start, start_row, relu, c, c_row, last = rest
         entry, fresh, resumed, ready, loop, done, clamp, write = (
             function.append_basic_block(label)
             for label in ("entry", "fresh", "resumed", "ready", "loop", "done", "clamp", "write")
@@ -99,6 +104,8 @@ class _Tile:
         self._incoming(initial, first, resumed)
         bases = [self._opaque(self._row(a, a_row, i)) for i in range(0, self.rows, _NEAR)]
         offsets = [self._opaque(builder.mul(a_row, _index(i))) for i in range(_NEAR)]
+        for i in range(self.rows):
+            self._prefetch(self._row(c, c_row, i), _TO_WRITE)
         builder.cbranch(builder.icmp_signed(">", depth, _index(0)), loop, done)
 
         builder.position_at_end(loop)
@@ -106,6 +113,8 @@ class _Tile:
         a_now = [builder.phi(a.type) for _ in bases]
         totals = self._phis()
         b_row = self._load_row(b_now)
+        if self.fetches:
+            self._prefetch(builder.gep(b_now, [ahead]), _TO_L2)
         updated = []
         for i in range(self.rows):
             base, offset = a_now[i // _NEAR], offsets[i % _NEAR]
@@ -158,6 +167,16 @@ class _Tile:
         module = self.builder.module
         fused = module.declare_intrinsic(name, (), ir.FunctionType(kind, [kind, kind, kind]))
         return self.builder.call(fused, [factor, vector, total])
+
+    def _prefetch(self, pointer, hint):
+        """Ask for the cache lines of a row; they need not exist."""
+        place = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
+        module = self.builder.module
+        function = cgutils.get_or_insert_function(module, kind, "llvm.prefetch.p0")
+        for line in range(0, self.vectors * _REGISTER_BYTES, 64):
+            at = self.builder.gep(place, [_index(line)])
+            self.builder.call(function, [at, *(ir.IntType(32)(x) for x in hint), ir.IntType(32)(1)])
 
     def _clamp(self, value, zero):
         """``max(value, 0)``; NaN stays NaN."""
@@ -216,11 +235,15 @@ def _table(element):
     @intrinsic
     def table(typing_context):
         def codegen(context, builder, sig, args):
-            tiles = [_index(0)] * ((TILE_ROWS + 1) * _TABLE_ROW)
+            tiles = [_index(0)] * (2 * _TABLE_SIZE)
             for i in range(1, TILE_ROWS + 1):
                 for j in range(1, (WIDE_VECTORS if i <= WIDE_ROWS else TILE_VECTORS) + 1):
-                    tile = _Tile(builder.module, i, j, element).function
-                    tiles[i * _TABLE_ROW + j] = tile.ptrtoint(_INT64)
+                    for fetches in (False, True):
+                        # only where there is much to compute in the meantime
+                        ahead = fetches and 2 * i > TILE_ROWS and j == TILE_VECTORS
+                        tile = _Tile(builder.module, i, j, element, ahead).function
+                        place = fetches * _TABLE_SIZE + i * _TABLE_ROW + j
+                        tiles[place] = tile.ptrtoint(_INT64)
             constant_type = ir.ArrayType(_INT64, len(tiles))
             place = ir.GlobalVariable(builder.module, constant_type, "fastgrad_tiles")
             place.initializer = ir.Constant(constant_type, tiles)
@@ -252,7 +275,7 @@ def multiply_tile(
     typing_context,
     tile,
     a, a_at, a_row, a_step,
-    b, b_at, b_step,
+    b, b_at, b_step, ahead,
     depth,
     resume, start, start_at, start_row,
     relu, c, c_at, c_row,
@@ -266,12 +289,13 @@ def multiply_tile(
     a, b, start, c     1-d arrays; ``x_at`` is the index of the tile's first element
     a_row, a_step      distance between rows, and between successive k, of A
     b_step             distance between successive k of B, whose columns are contiguous
+    ahead              distance from a row of B to one that is asked for, to be read later; or 0
     start_row, c_row   distance between rows; ``start_row = 0`` repeats one row, as for a bias
     rows, columns      size of the tile: up to TILE_ROWS and TILE_VECTORS · lanes, or the WIDE ones
     """
     index = types.int64
     sig = types.void(
-        index, a, index, index, index, b, index, index, index, types.boolean, start, index, index,
+        index, a, index, index, index, b, index, index, index, index, types.boolean, start, index, index,
         types.boolean, c, index, index, index, index,
     )  # fmt: skip
 
@@ -280,18 +304,21 @@ def multiply_tile(
             data = context.make_array(sig.args[position])(context, builder, args[position]).data
             return builder.gep(data, [args[position + 1]])
 
-        rows, columns = args[17], args[18]
+        rows, columns = args[18], args[19]
         # 1 to TILE_VECTORS vectors; the last one has 1 to `lanes` columns in use
         lanes = _REGISTER_BYTES * 8 // a.dtype.bitwidth
         vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
         last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
         entry = builder.add(builder.mul(rows, _index(_TABLE_ROW)), vectors)
+        fetches = builder.icmp_signed("!=", args[8], _index(0))
+        more = builder.select(fetches, _index(_TABLE_SIZE), _index(0))
+        entry = builder.add(entry, more)
         table = builder.inttoptr(args[0], _INT64.as_pointer())
         kind = _kind_of(context.get_data_type(a.dtype))
         run = builder.inttoptr(builder.load(builder.gep(table, [entry])), kind.as_pointer())
-        operands = [address(1), args[3], args[4], address(5), args[7], args[8]]
-        operands += [builder.trunc(args[9], ir.IntType(1)), address(10), args[12]]
-        operands += [builder.trunc(args[13], ir.IntType(1)), address(14), args[16], last]
+        operands = [address(1), args[3], args[4], address(5), args[7], args[8], args[9]]
+        operands += [builder.trunc(args[10], ir.IntType(1)), address(11), args[13]]
+        operands += [builder.trunc(args[14], ir.IntType(1)), address(15), args[17], last]
         builder.call(run, operands)
         return context.get_dummy_value()
 

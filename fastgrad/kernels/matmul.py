@@ -112,7 +112,7 @@ def _direct(start, stop, tile, a, b, bias, c, a_turned, resume, relu):
         top, left = strip * height, panel * width
         multiply_tile(
             tile, a, top * a_row, a_row, a_step,
-            b, left, columns, depth,
+            b, left, columns, 0 if strip else width, depth,
             resume, bias, left, 0,
             relu, c, top * columns + left, columns,
             min(height, rows - top), min(width, columns - left),
@@ -142,7 +142,7 @@ def _halves(start, stop, tile, a, b, bias, c, rest, half, resume):
         out = rest if second else c
         multiply_tile(
             tile, a, top * depth + k, depth, 1,
-            b, k * columns + left, columns, steps,
+            b, k * columns + left, columns, 0 if top else width, steps,
             resume and not second, bias, left, 0,
             False, out, top * columns + left, columns,
             min(height, rows - top), min(width, columns - left),
@@ -212,12 +212,12 @@ def _packed(
                             b_at = panels_at + (panel - first) * steps * width
                             if k == 0:
                                 multiply_tile(
-                                    tile, a_strip, a_at, row, step, space, b_at, width, steps,
+                                    tile, a_strip, a_at, row, step, space, b_at, width, 0, steps,
                                     resume, bias, at, 0, clamp, c, c_at, columns, height, count,
                                 )  # fmt: skip
                             else:
                                 multiply_tile(
-                                    tile, a_strip, a_at, row, step, space, b_at, width, steps,
+                                    tile, a_strip, a_at, row, step, space, b_at, width, 0, steps,
                                     True, c, c_at, columns, clamp, c, c_at, columns, height, count,
                                 )  # fmt: skip
 
@@ -321,7 +321,7 @@ def _narrow(start, stop, tile, a, b, c, space):
             for top in range(0, columns, TILE_ROWS):
                 at = top * rows + left
                 multiply_tile(
-                    tile, b, k * columns + top, 1, columns, a, k * rows + left, rows, steps,
+                    tile, b, k * columns + top, 1, columns, a, k * rows + left, rows, 0, steps,
                     k > 0, space, at, rows, False, space, at, rows,
                     min(TILE_ROWS, columns - top), min(width, rows - left),
                 )  # fmt: skip
