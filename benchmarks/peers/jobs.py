@@ -1,4 +1,6 @@
-"""The training steps that are compared: the same network, data and optimizer for every library."""
+"""What is compared: training steps, with the same network, data and optimizer for every library,
+and single operations.
+"""
 
 from itertools import pairwise
 
@@ -20,9 +22,41 @@ JOBS = {
     "64-32-10, batch 32, Adam": {"sizes": (64, 32, 10), "batch": 32, "optimizer": "adam"},
     "784-128-10, batch 200, Adam": {"sizes": (784, 128, 10), "batch": 200, "optimizer": "adam"},
 }  # fmt: skip
+OPS = {
+    "cross-entropy (256, 1000)": {"op": "cross_entropy", "shape": (256, 1000)},
+    "cross-entropy (512, 32000)": {"op": "cross_entropy", "shape": (512, 32000)},
+    "batch norm (256, 512)": {"op": "batch_norm", "shape": (256, 512)},
+    "batch norm (64, 32, 28, 28)": {"op": "batch_norm", "shape": (64, 32, 28, 28)},
+    "ReLU (1000000,)": {"op": "relu", "shape": (1_000_000,)},
+    "Adam (1000000,)": {"op": "adam", "shape": (1_000_000,)},
+    "product 64 x 784 x 128": {"op": "matmul", "shape": (64, 784, 128)},
+    "product 64 x 1024 x 1024": {"op": "matmul", "shape": (64, 1024, 1024)},
+    "product 1024 x 1024 x 1024": {"op": "matmul", "shape": (1024, 1024, 1024)},
+    "product 2048 x 2048 x 2048": {"op": "matmul", "shape": (2048, 2048, 2048)},
+    "linear 64 x 784 x 128": {"op": "linear", "shape": (64, 784, 128)},
+    "linear 1024 x 784 x 128": {"op": "linear", "shape": (1024, 784, 128)},
+}
+"""Forward and backward through the graph; of products, only the product."""
 SGD = {"lr": 0.01, "momentum": 0.9}
 ADAM = {"lr": 0.001}
 BATCHES = 16  # different ones, in turn
+
+
+def operands(job):
+    """(arrays of an operation, gradient of its result)"""
+    rng, shape = np.random.default_rng(0), job["shape"]
+
+    def normal(*shape):
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    if job["op"] == "cross_entropy":
+        return (normal(*shape), rng.integers(0, shape[1], shape[0])), None
+    if job["op"] == "batch_norm":
+        return (normal(*shape), normal(shape[1]), normal(shape[1])), normal(*shape)
+    if job["op"] in ("matmul", "linear"):
+        m, k, n = shape
+        return (normal(m, k), normal(k, n), normal(n)), normal(m, n)
+    return (normal(*shape),), normal(*shape)
 
 
 def data(job):

@@ -1,4 +1,4 @@
-"""Compare training steps with other libraries on this machine.
+"""Compare training steps, and operations, with other libraries on this machine.
 
     python benchmarks/peers/run.py [--out FOLDER] [--seconds S] [--rounds N] [part of a name ...]
 
@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from jobs import JOBS
+from jobs import JOBS, OPS
 
 _LIBRARIES = {"fastgrad": "fastgrad", "torch": "torch", "jax": "jax", "sklearn": "sklearn"}
 _REST = 0.15  # seconds
@@ -87,7 +87,7 @@ def summary(times):
     best = min(others, key=others.get) if others else None
     result = {"µs": {name: round(value * 1e6, 1) for name, value in medians.items()}, "best": best}
     for ours in ("eager", "compiled"):
-        if best:
+        if best and f"fastgrad {ours}" in times:
             pairs = zip(times[best], times[f"fastgrad {ours}"], strict=True)
             ratios = [a / b for a, b in pairs]
             middle = medians[best] / medians[f"fastgrad {ours}"]
@@ -95,21 +95,18 @@ def summary(times):
     return result
 
 
-def table(results):
+def table(results, ours=("eager", "compiled")):
     """The results as Markdown."""
-    lines = ["| training step | eager | compiled | best peer | its time | eager | compiled |"]
-    lines += ["|---|---:|---:|---|---:|---:|---:|"]
+    lines = ["| | " + " | ".join(ours) + " | best peer | its time | " + " | ".join(ours) + " |"]
+    lines += ["|---|" + "---:|" * len(ours) + "---|---:|" + "---:|" * len(ours)]
     for name, result in results.items():
         us, best = result["µs"], result["best"]
-        ours = f"{us['fastgrad eager']} | {us['fastgrad compiled']}"
+        times = " | ".join(str(us[f"fastgrad {variant}"]) for variant in ours)
         if best:
-            ratios = " | ".join(
-                f"{middle} ({least} to {most})"
-                for middle, least, most in (result["eager"], result["compiled"])
-            )
-            lines.append(f"| {name} | {ours} | {best} | {us[best]} | {ratios} |")
+            ratios = " | ".join("{} ({} to {})".format(*result[variant]) for variant in ours)
+            lines.append(f"| {name} | {times} | {best} | {us[best]} | {ratios} |")
         else:
-            lines.append(f"| {name} | {ours} | none installed | | | |")
+            lines.append(f"| {name} | {times} | none installed | {' | ' * len(ours)} |")
     return "\n".join(lines)
 
 
@@ -151,18 +148,23 @@ def main():
     print(f"{options.threads} threads; not installed: {', '.join(missing) or 'none'}\n")
     peers = [Peer(name, options.threads) for name in installed]
     results = {}
-    for name, job in JOBS.items():
+    for name, job in (JOBS | OPS).items():
         if all(part in name for part in options.parts):
             results[name] = summary(compare(job, peers, options.rounds, options.seconds))
             print(name, results[name], file=sys.stderr, flush=True)
     for peer in peers:
         peer.end()
-    print(table(results))
+    steps = {name: result for name, result in results.items() if name in JOBS}
+    tables = [table(steps)] if steps else []
+    if ops := {name: result for name, result in results.items() if name in OPS}:
+        tables.append(table(ops, ["eager"]))
+    print(text := "\n\n".join(tables))
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "peers.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
-        (options.out / "peers.md").write_text(table(results) + "\n")
-        plot(results, options.out / "peers.png")
+        (options.out / "peers.md").write_text(text + "\n")
+        if steps:
+            plot(steps, options.out / "peers.png")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from jobs import ADAM, SGD, data, weights
+from jobs import ADAM, SGD, data, operands, weights
 
 import fastgrad as fg
 from fastgrad import nn
@@ -37,6 +37,43 @@ def _make(job, wrap):
     return lambda number: train(*batches[number % len(batches)]).item()
 
 
+def _make_op(job):
+    """A function that runs the operation forward and backward, and returns a gradient."""
+    arrays, gradient = operands(job)
+    x, *others = (fg.Tensor(array) for array in arrays)
+    name = job["op"]
+    if name == "matmul":
+        return lambda number: fg.matmul(x, others[0]).data
+    for tensor in (x, *others):
+        tensor.requires_grad = tensor.dtype.kind == "f"
+    if name == "adam":
+        optimizer = fg.optim.Adam([x], **ADAM)
+        x.grad = fg.Tensor(gradient)
+
+        def run(number):
+            optimizer.step()
+            return x.data
+
+        return run
+    functions = {
+        "cross_entropy": lambda: fg.cross_entropy(x, *others),
+        "batch_norm": lambda: fg.batch_norm(x, None, None, *others, training=True),
+        "relu": lambda: fg.relu(x),
+        "linear": lambda: fg.linear(x, *others),
+    }
+    function, gradient = functions[name], None if gradient is None else fg.Tensor(gradient)
+
+    def run(number):
+        for tensor in (x, *others):
+            tensor.grad = None
+        function().backward(gradient)
+        return x.grad.data
+
+    return run
+
+
 def variants(job):
     """{name: step} of the library."""
+    if "op" in job:
+        return {"eager": _make_op(job)}
     return {"eager": _make(job, lambda step: step), "compiled": _make(job, fg.compile)}

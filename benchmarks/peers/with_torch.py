@@ -1,10 +1,11 @@
 """The steps in PyTorch: eager with each implementation of the optimizer, and torch.compile."""
 
 import os
+import shutil
 from itertools import pairwise
 
 import torch
-from jobs import ADAM, SGD, data, weights
+from jobs import ADAM, SGD, data, operands, weights
 
 VERSION = torch.__version__
 torch.set_num_threads(int(os.environ["PEER_THREADS"]))
@@ -45,13 +46,54 @@ def _make(job, options, wrap=lambda step: step):
     return train
 
 
+def _make_op(job, options):
+    """A function that runs the operation forward and backward, and returns a gradient."""
+    arrays, gradient = operands(job)
+    x, *others = (torch.from_numpy(array) for array in arrays)
+    name = job["op"]
+    if name == "matmul":
+        return lambda number: x @ others[0]
+    if name == "linear":
+        others[0] = others[0].T.contiguous()
+    for tensor in (x, *others):
+        tensor.requires_grad_(tensor.is_floating_point())
+    if name == "adam":
+        optimizer = torch.optim.Adam([x], **ADAM, **options)
+        x.grad = torch.from_numpy(gradient)
+
+        def run(number):
+            optimizer.step()
+            return x.detach()
+
+        return run
+    functional = torch.nn.functional
+    functions = {
+        "cross_entropy": lambda: functional.cross_entropy(x, *others),
+        "batch_norm": lambda: functional.batch_norm(x, None, None, *others, training=True),
+        "relu": lambda: functional.relu(x),
+        "linear": lambda: functional.linear(x, *others),
+    }
+    function, gradient = functions[name], None if gradient is None else torch.from_numpy(gradient)
+
+    def run(number):
+        for tensor in (x, *others):
+            tensor.grad = None
+        function().backward(gradient)
+        return x.grad
+
+    return run
+
+
 def variants(job):
     """{name: step} of the library."""
+    if "op" in job:
+        options = {"default": {}} | ({"fused": {"fused": True}} if job["op"] == "adam" else {})
+        return {name: _make_op(job, chosen) for name, chosen in options.items()}
     steps = {
         "plain": _make(job, {}),
         "foreach": _make(job, {"foreach": True}),
         "fused": _make(job, {"fused": True}),
     }
-    if os.environ.get("PEER_TORCH_COMPILE"):  # needs a C++ compiler
+    if shutil.which("g++"):  # torch.compile wants a C++ compiler
         steps["torch.compile"] = _make(job, {"fused": True}, torch.compile)
     return steps

@@ -3,7 +3,7 @@
     python worker.py MODULE
 
 ``MODULE`` has ``variants(job)``, a dict of functions ``step(number)`` that each train on one batch
-and return the loss. Lines of JSON arrive: a job to prepare, then how many seconds to measure which
+and return the loss, or that run an operation and return its gradient. Lines of JSON arrive: a job to prepare, then how many seconds to measure which
 variant; each is answered by a line.
 """
 
@@ -11,6 +11,8 @@ import importlib
 import json
 import sys
 import time
+
+import numpy as np
 
 
 def measure(step, seconds):
@@ -27,6 +29,11 @@ def measure(step, seconds):
     return (time.perf_counter() - began) / repeats
 
 
+def _number(result):
+    """A loss, or what is characteristic of an array."""
+    return result if isinstance(result, float) else float(np.abs(np.asarray(result)).mean())
+
+
 def main(module):
     answers = sys.stdout
     sys.stdout = sys.stderr  # what libraries print is no answer
@@ -36,7 +43,7 @@ def main(module):
         request = json.loads(line)
         if "job" in request:
             steps = library.variants(request["job"])
-            losses = {name: [float(step(k)) for k in range(20)] for name, step in steps.items()}
+            losses = {name: [_number(step(k)) for k in range(20)] for name, step in steps.items()}
             answer = {"losses": losses, "version": library.VERSION}
         else:
             answer = {"seconds": measure(steps[request["variant"]], request["seconds"])}

@@ -20,6 +20,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from . import _pool
 from ._compile import compile_callback
+from ._memory import keep_freed_memory
 
 # Sharing a job with a worker that spins costs 0.5 µs, and with two threads saves half the work.
 # Waking a sleeping one up costs 15 µs: that much it may miss, and up to there it goes on spinning
@@ -53,6 +54,7 @@ class Policy:
         """Start the workers that are missing, and let compiled code share its work."""
         with global_compiler_lock:
             if not self.started:
+                keep_freed_memory()
                 _prepare_cells()
                 self.started = True
             while len(self.workers) < self.threads - 1:
