@@ -72,6 +72,8 @@ class Tensor:
 
     @grad.setter
     def grad(self, value):
+        if value is not None:
+            self._check_grad(value)
         if recording.active is not None and recording.here():
             recording.active.gradient_set(self)
         self._grad = value
@@ -276,6 +278,15 @@ class Tensor:
         key = next(_hook_ids)
         hooks[key] = on_array
         return RemovableHandle(hooks, key)
+
+    def _check_grad(self, value):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+        if value.data.shape != self.data.shape or value.data.dtype != self.data.dtype:
+            raise RuntimeError(
+                f"grad: the tensor is {self.dtype} {self.shape}, the assigned gradient "
+                f"{value.dtype} {value.shape}"
+            )
 
     def _accumulate(self, array, owned):
         """Add to ``grad``; an array that is not owned is copied."""

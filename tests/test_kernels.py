@@ -105,3 +105,18 @@ def test_labels_and_indices_are_checked(package):
             package.nll_loss_forward(x, np.array(labels))
     with pytest.raises(IndexError, match="gather_rows: index 3 at position 0"):
         package.gather_rows(x, np.array([3]))
+
+
+def test_tables_of_arrays_that_do_not_fit_are_refused():
+    x, step = np.zeros(4, np.float32), np.zeros(1, np.int64)
+    hyper, flags = np.zeros(4), np.zeros(3, bool)
+    for params, grads, error in (
+        (x, x, TypeError),  # arrays instead of lists of them
+        ([x], [x, x], TypeError),
+        ([x], [None], TypeError),
+        ([x], [np.zeros(3, np.float32)], ValueError),
+        ([x], [np.zeros(8, np.float32)[::2]], ValueError),
+    ):
+        with pytest.raises(error):
+            kernels.sgd_step(params, grads, None, [step], hyper, flags)
+    assert step[0] == 0

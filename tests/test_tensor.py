@@ -552,3 +552,15 @@ def test_reshape_of_a_transpose_is_a_copy():
     assert y.tolist() == [1, 3, 2, 4]
     (y * fg.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
     assert x.grad.tolist() == [[1, 3], [2, 4]]
+
+
+def test_a_gradient_must_fit_its_tensor():
+    x = fg.zeros(2, 3)
+    for value, error in (
+        (fg.zeros(3, 2), RuntimeError),
+        (fg.zeros(2, 3, dtype="float64"), RuntimeError),
+        (np.zeros((2, 3), np.float32), TypeError),
+    ):
+        with pytest.raises(error, match="grad: "):
+            x.grad = value
+    assert x.grad is None

@@ -226,7 +226,8 @@ def _sgd():
     param = _normal(100_003)
     hyper, flags = np.array([0.1, 0.9, 0.1, 0.01]), np.array([True, True, False])
     buffer = _normal(100_003)
-    kernels.sgd_step(param, _normal(100_003), buffer, np.ones(1, np.int64), hyper, flags)
+    steps = [np.ones(1, np.int64)]
+    kernels.sgd_step([param], [_normal(100_003)], [buffer], steps, hyper, flags)
     return param, buffer
 
 

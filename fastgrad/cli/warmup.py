@@ -108,7 +108,10 @@ def _training(dtype):
         def step(x):
             update.zero_grad()
             (model(x) * x.reshape(shape[0], -1)).sum().backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            nn.utils.clip_grad_value_(model.parameters(), 1.0)
             update.step()
+            update.zero_grad(set_to_none=False)
 
         step = compile(step) if compiled else step
         for _ in range(2):

@@ -43,43 +43,55 @@ def _check_layout():
 _check_layout()
 
 
-def _resolve(table):
+def _resolve(table, alike):
     """Replace a table's ids by addresses, and fill in the rest of it.
 
-    Returns (blocks, elements), or (-1, number of the array) for one that is not plain.
+    Returns (blocks, elements), or (-1, number of the array) for one that is not plain, or that is
+    in one of the first ``alike`` columns and has not the size of that in the first.
     """
     columns, count = table.shape[0] - ADDRESS, table.shape[1]
     blocks = elements = 0
     for at in range(count):
-        array = table[ADDRESS, at]
-        shape, size = peek(array, _SHAPE), 1
-        for axis in range(peek(array, _NDIM) & 0xFFFFFFFF):
-            size *= peek(shape, axis)
-        table[FIRST, at], table[SIZE, at] = blocks, size
-        blocks += (size + BLOCK - 1) // BLOCK
-        elements += size
         for column in range(columns):
             array = table[ADDRESS + column, at]
-            if peek(array, _FLAGS) & _PLAIN != _PLAIN:
+            shape, size = peek(array, _SHAPE), 1
+            for axis in range(peek(array, _NDIM) & 0xFFFFFFFF):
+                size *= peek(shape, axis)
+            if column == 0:
+                table[FIRST, at], table[SIZE, at] = blocks, size
+                blocks += (size + BLOCK - 1) // BLOCK
+                elements += size
+            fits = column >= alike or size == table[SIZE, at]
+            if not fits or peek(array, _FLAGS) & _PLAIN != _PLAIN:
                 return -1, column * count + at
             table[ADDRESS + column, at] = peek(array, _DATA)
     return blocks, elements
 
 
 _resolve = compile_function(_resolve, "tables.resolve")
+_ARRAYS = {np.ndarray, _record.Recorded}
 
 
-def table_of(*columns):
-    """(table, number of blocks, number of elements) of columns of arrays, equally many in each.
+def table_of(*columns, steps=None):
+    """(table, number of blocks, number of elements) of columns of arrays.
 
-    An array's size is that in the first column. All must be contiguous and writable.
+    Arrays with the same place in their column have the same size; ``steps``, if given, is a
+    column more, of counters (1,). All must be contiguous and writable.
     """
+    alike = len(columns)
+    columns = columns if steps is None else (*columns, steps)
     arrays = list(chain.from_iterable(columns))
+    if not _ARRAYS.issuperset(map(type, arrays)) or len(arrays) != len(columns) * len(columns[0]):
+        raise TypeError("expected sequences of arrays, equally many in each")
     table = np.empty((ADDRESS + len(columns), len(columns[0])), np.int64)
     table[ADDRESS:].flat = np.fromiter(map(id, arrays), np.int64, len(arrays))
-    blocks, elements = _resolve(table)
+    blocks, elements = _resolve(table, alike)
     if blocks < 0:
-        raise ValueError(f"array {elements} of {len(arrays)} is strided or cannot be written")
+        bad, of = arrays[elements], columns[0][elements % len(columns[0])]
+        raise ValueError(
+            f"an array of shape {bad.shape}, for one of {of.shape}, does not fit, is strided or "
+            "cannot be written"
+        )
     active = _record.recording() if _record.recorder is not None else None
     if active:
         active.tables[id(table)] = arrays

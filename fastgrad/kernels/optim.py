@@ -107,7 +107,7 @@ def sgd_step(params, grads, buffers, steps, hyper, flags):
     maximize) bool.
     """
     buffers = params if buffers is None else buffers
-    table, blocks, elements = table_of(params, grads, buffers, steps)
+    table, blocks, elements = table_of(params, grads, buffers, steps=steps)
     _tick_all(len(params), 0, table, ADDRESS + 3)
     _sgd(blocks, elements * 0.3, table, LIKE[params[0].dtype], hyper, flags)
 
@@ -193,6 +193,6 @@ def adam_step(params, grads, means, squares, peaks, steps, hyper, flags):
     flags = (amsgrad, maximize, decoupled) bool.
     """
     peaks = params if peaks is None else peaks
-    table, blocks, elements = table_of(params, grads, means, squares, peaks, steps)
+    table, blocks, elements = table_of(params, grads, means, squares, peaks, steps=steps)
     _tick_all(len(params), 0, table, ADDRESS + 5)
     _adam(blocks, elements * 0.5, table, LIKE[params[0].dtype], hyper, flags)
