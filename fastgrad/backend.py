@@ -8,11 +8,18 @@ import os
 import warnings
 from importlib import import_module
 
+import numpy as np
+
 try:
-    from .kernels._record import contiguous
+    from .kernels import _memory
+    from .kernels._memory import Memory
+    from .kernels._record import Recorded, contiguous, empty
     from .kernels._threads import get_num_threads, set_num_threads
 except ImportError:  # no Numba: nothing is recorded, and NumPy's own threads are not ours to count
     from numpy import ascontiguousarray as contiguous
+    from numpy import empty
+
+    _memory, Memory, Recorded = np, None, None
 
     def get_num_threads():
         """Number of threads that kernels run on: 1 without Numba."""
@@ -22,9 +29,34 @@ except ImportError:  # no Numba: nothing is recorded, and NumPy's own threads ar
         """Without Numba the number of threads is 1; this changes nothing."""
 
 
-__all__ = ["K", "contiguous", "get_backend", "get_num_threads", "set_backend", "set_num_threads"]
+__all__ = [
+    "K",
+    "contiguous",
+    "empty",
+    "get_backend",
+    "get_num_threads",
+    "is_own",
+    "set_backend",
+    "set_num_threads",
+    "zeros",
+]
 
 _PACKAGES = {"numba": "fastgrad.kernels", "numpy": "fastgrad.reference"}
+
+
+def zeros(shape, dtype):
+    """Zeros to keep: a large array starts on a cache line, and a recording does not own it."""
+    array = _memory.empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def is_own(array):
+    """Whether an array is no view of another."""
+    base = array.base
+    if base is None or type(base) is Memory:
+        return True
+    return type(array) is Recorded and type(base) is not Recorded  # an arena's memory
 
 
 class Kernels:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .backend import empty
 from .tape import recording
 from .tensor import Tensor
 
@@ -62,7 +63,7 @@ def zeros(*shape, dtype=np.float32, requires_grad=False):
     >>> fg.zeros(2)
     tensor([0., 0.])
     """
-    return _filled(np.zeros, shape, dtype, requires_grad)
+    return _filled(0, shape, dtype, requires_grad)
 
 
 def ones(*shape, dtype=np.float32, requires_grad=False):
@@ -72,16 +73,13 @@ def ones(*shape, dtype=np.float32, requires_grad=False):
     >>> fg.ones(2)
     tensor([1., 1.])
     """
-    return _filled(np.ones, shape, dtype, requires_grad)
+    return _filled(1, shape, dtype, requires_grad)
 
 
-def _filled(make, shape, dtype, requires_grad):
-    return Tensor(_anew(make(_shape(shape), dtype)), requires_grad=requires_grad)
-
-
-def _anew(array):
-    """``array``; in a recording a copy, made in every replay, that the step may change."""
-    return array if recording.here() is None else recording.active.copy(array)
+def _filled(value, shape, dtype, requires_grad):
+    array = empty(_shape(shape), dtype)
+    array.fill(value)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def _shape(shape):

@@ -16,7 +16,7 @@ from functools import wraps
 
 import numpy as np
 
-from .backend import K
+from .backend import K, is_own
 
 _numbers = itertools.count()
 
@@ -147,11 +147,6 @@ def as_array(x):
     return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
-def is_fresh(array):
-    """Whether an array of a recording, whose base is its memory, is no view of another."""
-    return recording.active is not None and type(array) is not type(array.base)
-
-
 def _fit(array, shape, dtype):
     """A gradient in its tensor's shape and type: sum over what broadcasting stretched."""
     if array.shape != shape:
@@ -272,7 +267,7 @@ def walk(roots, retain_graph=False, targets=None):
                         array = np.asarray(array)
                     # The contract of pull-backs: they return new arrays, the gradient, or views.
                     fresh = different and array is not grad
-                    arrivals.add(key, array, fresh and (array.base is None or is_fresh(array)))
+                    arrivals.add(key, array, fresh and is_own(array))
         except Exception as error:
             if isinstance(error, RuntimeError) and str(error).startswith("its pull-back"):
                 raise RuntimeError(f"{node.op}: {error}") from None

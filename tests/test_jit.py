@@ -258,7 +258,7 @@ def test_signals_that_end_the_process_or_nothing_stay_as_they_are(handler, monke
 @pytest.mark.parametrize("size", [0, 1, 1023, 100_001])
 def test_aligned_arrays_start_on_a_page(size, dtype):
     for _ in range(5):
-        x = empty_aligned(size, dtype)
+        x = empty_aligned((size,), dtype, 4096)
         assert (x.shape, x.dtype) == ((size,), np.dtype(dtype))
         assert x.flags.carray
         if size:

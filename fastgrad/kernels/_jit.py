@@ -18,13 +18,13 @@ import inspect
 import threading
 
 import numba
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, register_jitable
 
 from . import _pool, _record
 from ._compile import FLAGS, compile_function
+from ._memory import empty_aligned
 from ._threads import CELLS, policy
 
 _PACKAGE = __name__.rpartition(".")[0] + "."
@@ -149,6 +149,7 @@ def note(name, arguments, on_error=None):
 
 
 _scratch = threading.local()
+_PAGE = 4096
 
 
 def scratch(size, dtype):
@@ -158,13 +159,5 @@ def scratch(size, dtype):
     buffers = _scratch.__dict__
     buffer = buffers.get(dtype)
     if buffer is None or buffer.size < size:
-        buffer = buffers[dtype] = empty_aligned(max(size, 4096), dtype)
+        buffer = buffers[dtype] = empty_aligned((max(size, 4096),), dtype, _PAGE)
     return buffer
-
-
-def empty_aligned(size, dtype, alignment=4096):
-    """An uninitialised 1-d array that starts on a page: no vector straddles two cache lines."""
-    dtype = np.dtype(dtype)
-    raw = np.empty(size * dtype.itemsize + alignment, np.uint8)
-    offset = -raw.ctypes.data % alignment
-    return raw[offset : offset + size * dtype.itemsize].view(dtype)

@@ -1,4 +1,7 @@
-"""Freed memory stays with the process, ready for the next array.
+"""Memory of arrays: large ones start on a cache line, and freed memory stays with the process.
+
+Where an array starts in the middle of a line, every vector straddles two: a product of its rows
+takes up to 15 % longer. ``np.empty`` aligns to 16 bytes.
 
 A training step frees and allocates the same arrays again and again. By default the C library gives
 large ones back to the operating system at once, and gets them anew a page at a time, each page
@@ -7,6 +10,11 @@ zeroed and mapped in at its first touch: up to ten times what a kernel takes to 
 
 import ctypes
 import os
+
+import numpy as np
+
+ALIGNMENT = 64  # bytes: a cache line, and a vector
+_LARGE = 1 << 15  # bytes from which aligning, which takes 1.5 µs, pays
 
 # glibc's parameters, and what they are set to: blocks of up to 32 MB, the most that it allows,
 # come from the heap, which is given back from 256 MB of unused space at its end on.
@@ -24,3 +32,26 @@ def keep_freed_memory():
     if any(name in os.environ for name in _USERS_OWN):
         return False
     return all([mallopt(name, value) == 1 for name, value in _SETTINGS.items()])
+
+
+class Memory(np.ndarray):
+    """The bytes behind one large array: an array on it is a fresh one, and no view of another."""
+
+
+def empty(shape, dtype):
+    """``np.empty``, aligned if large."""
+    array = np.empty(shape, dtype)
+    size = array.nbytes
+    return array if size < _LARGE else _on_memory(array.shape, array.dtype, size, ALIGNMENT)
+
+
+def empty_aligned(shape, dtype, alignment=ALIGNMENT):
+    """An uninitialised array that starts at a multiple of ``alignment`` bytes."""
+    size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
+    return _on_memory(shape, dtype, size, alignment)
+
+
+def _on_memory(shape, dtype, size, alignment):
+    memory = np.ndarray.__new__(Memory, (size + alignment,), np.uint8)
+    offset = -memory.__array_interface__["data"][0] % alignment
+    return np.ndarray(shape, dtype, memory, offset)

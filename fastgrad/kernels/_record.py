@@ -14,10 +14,9 @@ import threading
 
 import numpy as np
 
-from . import _pool
+from . import _memory, _pool
 from ._threads import CELLS, cells, compiled, policy
 
-_ALIGNMENT = 64
 _SLAB = 64 << 20  # bytes reserved at a time; pages that are not touched cost nothing
 _SPACE = 8 << 20  # words for the records of a step, likewise
 
@@ -51,9 +50,9 @@ def recording():
 
 
 def empty(shape, dtype):
-    """An array for a result: ``np.empty``, or in a recording an array of its arena."""
+    """An array for a result; in a recording one of its arena."""
     if recorder is None or recorder.thread != threading.get_ident():
-        return np.empty(shape, dtype)
+        return _memory.empty(shape, dtype)
     return recorder.arena.empty(shape, dtype)
 
 
@@ -90,7 +89,7 @@ class Arena:
         dtype = np.dtype(dtype)
         shape = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        size = max(1, -(-count // _ALIGNMENT)) * _ALIGNMENT
+        size = max(1, -(-count // _memory.ALIGNMENT)) * _memory.ALIGNMENT
         block = np.asarray(_Block(self, self._take(size), size))
         return block[:count].view(dtype).reshape(shape).view(Recorded)
 
@@ -99,9 +98,9 @@ class Arena:
         self.peak = max(self.peak, self.used)
         fits = [place for place in self.free if place[1] >= size]
         if not fits:
-            slab = np.empty(max(_SLAB, size) + _ALIGNMENT, np.uint8)
+            slab = np.empty(max(_SLAB, size) + _memory.ALIGNMENT, np.uint8)
             self.slabs.append(slab)
-            start = -(-slab.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+            start = -(-slab.ctypes.data // _memory.ALIGNMENT) * _memory.ALIGNMENT
             fits = [(start, slab.ctypes.data + slab.size - start)]
             self.free = sorted([*self.free, *fits])
         start, room = min(fits, key=lambda place: place[1])

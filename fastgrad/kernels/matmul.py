@@ -552,7 +552,7 @@ def linear_backward(grad, x, weight, needs=(True, True, True), out=None):
     relu = out is not None
     if not 0 < rows * depth * columns <= _SMALL_STEPS:
         if relu:
-            grad = elementwise.relu_backward.ufunc(grad, out)
+            grad = elementwise.relu_backward.ufunc(grad, out, out=empty(grad.shape, grad.dtype))
         return (
             matmul_nt(grad, weight) if needs_x else None,
             matmul_tn(x, grad) if needs_weight else None,

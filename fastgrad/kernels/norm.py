@@ -14,6 +14,7 @@ from numba.extending import register_jitable
 from ._jit import kernel
 from ._record import empty
 from ._simd import (
+    VECTOR_BYTES,
     fma,
     if_greater,
     keep_first,
@@ -36,31 +37,13 @@ __all__ = [
 ]
 
 _ROW_BLOCK = 128  # rows whose sum is added to the total at once
+_VECTORS = 4  # of channels, side by side: as many sums run at once
 
 
 @register_jitable
 def _read(x, at, count):
     """The vector of the ``count`` elements from ``at`` on, then zeros."""
     return load(x, at) if count == lanes(x) else load_part(x, at, count, 0.0)
-
-
-@register_jitable
-def _column_sums(x, y, at, row_size, rows, count, shift, scale):
-    """(Σ (x - shift), Σ (x - shift) · y · scale) down one vector of columns, for y like x.
-
-    A block of rows at a time, so that long columns do not lose small terms.
-    """
-    first_total, second_total = zeros(x), zeros(x)
-    for top in range(0, rows, _ROW_BLOCK):
-        first, second = zeros(x), zeros(x)
-        for row in range(top, min(top + _ROW_BLOCK, rows)):
-            i = at + row * row_size
-            d = _read(x, i, count) - shift
-            first += d
-            second = fma(d, (_read(y, i, count) - shift) * scale, second)
-        first_total += first
-        second_total += second
-    return first_total, second_total
 
 
 @register_jitable
@@ -81,6 +64,81 @@ def _take(grad, out, at, count, relu):
 
 
 @register_jitable
+def _part(count, k, lane):
+    """How many of ``count`` elements are in the vector of number ``k``."""
+    return max(0, min(lane, count - k * lane))
+
+
+@register_jitable
+def _read_four(x, at, count):
+    """Four vectors of together ``count`` elements, then zeros."""
+    lane = lanes(x)
+    if count == _VECTORS * lane:
+        return load(x, at), load(x, at + lane), load(x, at + 2 * lane), load(x, at + 3 * lane)
+    return (
+        load_part(x, at, _part(count, 0, lane), 0.0),
+        load_part(x, at + lane, _part(count, 1, lane), 0.0),
+        load_part(x, at + 2 * lane, _part(count, 2, lane), 0.0),
+        load_part(x, at + 3 * lane, _part(count, 3, lane), 0.0),
+    )
+
+
+@register_jitable
+def _take_four(grad, out, at, count, relu):
+    """Four vectors of the gradient; see ``_take``."""
+    a, b, c, d = _read_four(grad, at, count)
+    if relu:
+        nothing = zeros(grad)
+        p, q, r, s = _read_four(out, at, count)
+        a, b = if_greater(p, nothing, a, nothing), if_greater(q, nothing, b, nothing)
+        c, d = if_greater(r, nothing, c, nothing), if_greater(s, nothing, d, nothing)
+    return a, b, c, d
+
+
+@register_jitable
+def _column_sums(x, at, n, rows, count, shift):
+    """(Σ (x - shift), Σ (x - shift)²) down ``count`` columns of x (rows, n), as four vectors.
+
+    A block of rows at a time, so that long columns do not lose small terms.
+    """
+    nothing = zeros(x)
+    total, squares = (nothing, nothing, nothing, nothing), (nothing, nothing, nothing, nothing)
+    o, p, q, r = shift
+    for top in range(0, rows, _ROW_BLOCK):
+        a, b, c, d = nothing, nothing, nothing, nothing
+        e, f, g, h = nothing, nothing, nothing, nothing
+        for row in range(top, min(top + _ROW_BLOCK, rows)):
+            s, t, u, v = _read_four(x, at + row * n, count)
+            s, t, u, v = s - o, t - p, u - q, v - r
+            a, b, c, d = a + s, b + t, c + u, d + v
+            e, f, g, h = fma(s, s, e), fma(t, t, f), fma(u, u, g), fma(v, v, h)
+        total = total[0] + a, total[1] + b, total[2] + c, total[3] + d
+        squares = squares[0] + e, squares[1] + f, squares[2] + g, squares[3] + h
+    return total, squares
+
+
+@register_jitable
+def _gradient_sums(grad, out, relu, x, at, n, rows, count, center):
+    """(Σ grad, Σ grad · (x - center)) down columns; see ``_column_sums``."""
+    nothing = zeros(x)
+    total, both = (nothing, nothing, nothing, nothing), (nothing, nothing, nothing, nothing)
+    o, p, q, r = center
+    for top in range(0, rows, _ROW_BLOCK):
+        a, b, c, d = nothing, nothing, nothing, nothing
+        e, f, g, h = nothing, nothing, nothing, nothing
+        for row in range(top, min(top + _ROW_BLOCK, rows)):
+            i = at + row * n
+            w, x1, y, z = _take_four(grad, out, i, count, relu)
+            s, t, u, v = _read_four(x, i, count)
+            a, b, c, d = a + w, b + x1, c + y, d + z
+            e, f = fma(w, s - o, e), fma(x1, t - p, f)
+            g, h = fma(y, u - q, g), fma(z, v - r, h)
+        total = total[0] + a, total[1] + b, total[2] + c, total[3] + d
+        both = both[0] + e, both[1] + f, both[2] + g, both[3] + h
+    return total, both
+
+
+@register_jitable
 def _move(running, at, count, value, momentum):
     """running = (1 - momentum) · running + momentum · value, for a vector of channels."""
     old = load_part(running, at, count, 0.0) * splat(running, 1.0 - momentum)
@@ -92,33 +150,36 @@ def _forward_columns(
     start, stop, x, weight, bias, eps, relu, out, stats, running_mean, running_var, moving,
     momentum, rows, n,
 ):  # fmt: skip
-    """Vectors ``start`` to ``stop`` of the channels of x (rows, n); stats (3 · n)."""
+    """Groups of channels ``start`` to ``stop`` of x (rows, n); stats (3 · n)."""
     lane = lanes(x)
-    ones, size = splat(x, 1.0), splat(x, float(rows))
-    unbiased = splat(x, rows / (rows - 1.0))
-    for item in range(start, stop):
-        at = item * lane
-        count = min(lane, n - at)
-        origin = load_part(x, at, count, 0.0)
-        total, _ = _column_sums(x, x, at, n, rows, count, origin, ones)
-        center = origin + total / size
-        error, squares = _column_sums(x, x, at, n, rows, count, center, ones)
-        error = error / size  # what rounding left in the mean
-        variance = squares / size - error * error
-        inverse = ones / sqrt(variance + splat(x, eps))
-        center = center + error
-        store_part(stats, at, count, center)
-        store_part(stats, n + at, count, variance)
-        store_part(stats, 2 * n + at, count, inverse)
-        if moving:
-            _move(running_mean, at, count, center, momentum)
-            _move(running_var, at, count, variance * unbiased, momentum)
-        gain = inverse * load_part(weight, at, count, 1.0)
-        offset = load_part(bias, at, count, 0.0)
-        for row in range(rows):
-            i = at + row * n
-            d = _read(x, i, count) - center
-            _put(out, i, count, fma(d, gain, offset), relu)
+    size, unbiased = splat(x, float(rows)), splat(x, rows / (rows - 1.0))
+    for group in range(start, stop):
+        left = group * _VECTORS * lane
+        columns = min(_VECTORS * lane, n - left)
+        origin = _read_four(x, left, columns)
+        total, _ = _column_sums(x, left, n, rows, columns, origin)
+        center = (
+            origin[0] + total[0] / size, origin[1] + total[1] / size,
+            origin[2] + total[2] / size, origin[3] + total[3] / size,
+        )  # fmt: skip
+        errors, squares = _column_sums(x, left, n, rows, columns, center)
+        for k in range((columns + lane - 1) // lane):
+            at, count = left + k * lane, _part(columns, k, lane)
+            error = errors[k] / size  # what rounding left in the mean
+            variance = squares[k] / size - error * error
+            mean = center[k] + error
+            store_part(stats, at, count, mean)
+            store_part(stats, n + at, count, variance)
+            inverse = splat(x, 1.0) / sqrt(variance + splat(x, eps))
+            store_part(stats, 2 * n + at, count, inverse)
+            if moving:
+                _move(running_mean, at, count, mean, momentum)
+                _move(running_var, at, count, variance * unbiased, momentum)
+            gain = inverse * load_part(weight, at, count, 1.0)
+            offset = load_part(bias, at, count, 0.0)
+            for row in range(rows):
+                i = at + row * n
+                _put(out, i, count, fma(_read(x, i, count) - mean, gain, offset), relu)
 
 
 @kernel
@@ -126,35 +187,29 @@ def _backward_columns(
     start, stop, grad, out, relu, x, weight, mean, rstd, training, grad_x, grad_weight, grad_bias,
     rows, n,
 ):  # fmt: skip
-    """Vectors ``start`` to ``stop`` of the channels; see ``batch_norm_backward``."""
+    """Groups of channels ``start`` to ``stop``; see ``batch_norm_backward``."""
     lane = lanes(x)
     size = splat(x, float(rows))
-    for item in range(start, stop):
-        at = item * lane
-        count = min(lane, n - at)
-        center, inverse = load_part(mean, at, count, 0.0), load_part(rstd, at, count, 0.0)
-        sum_grad, sum_both = zeros(x), zeros(x)
-        for top in range(0, rows, _ROW_BLOCK):
-            block_grad, block_both = zeros(x), zeros(x)
-            for row in range(top, min(top + _ROW_BLOCK, rows)):
+    for group in range(start, stop):
+        left = group * _VECTORS * lane
+        columns = min(_VECTORS * lane, n - left)
+        centers = _read_four(mean, left, columns)
+        sums, boths = _gradient_sums(grad, out, relu, x, left, n, rows, columns, centers)
+        for k in range((columns + lane - 1) // lane):
+            at, count = left + k * lane, _part(columns, k, lane)
+            center, inverse = centers[k], load_part(rstd, at, count, 0.0)
+            both = boths[k] * inverse
+            store_part(grad_bias, at, count, sums[k])
+            store_part(grad_weight, at, count, both)
+            gain = inverse * load_part(weight, at, count, 1.0)
+            mean_grad, slope = zeros(x), zeros(x)
+            if training:
+                mean_grad, slope = sums[k] / size, both / size * inverse
+            for row in range(rows):
                 i = at + row * n
-                g = _take(grad, out, i, count, relu)
-                block_grad += g
-                block_both = fma(g, _read(x, i, count) - center, block_both)
-            sum_grad += block_grad
-            sum_both += block_both
-        sum_both = sum_both * inverse
-        store_part(grad_bias, at, count, sum_grad)
-        store_part(grad_weight, at, count, sum_both)
-        gain = inverse * load_part(weight, at, count, 1.0)
-        mean_grad, slope = zeros(x), zeros(x)
-        if training:
-            mean_grad, slope = sum_grad / size, sum_both / size * inverse
-        for row in range(rows):
-            i = at + row * n
-            d = _read(x, i, count) - center
-            value = _take(grad, out, i, count, relu) - mean_grad - d * slope
-            _put(grad_x, i, count, value * gain, False)
+                d = _read(x, i, count) - center
+                value = _take(grad, out, i, count, relu) - mean_grad - d * slope
+                _put(grad_x, i, count, value * gain, False)
 
 
 @register_jitable
@@ -318,8 +373,8 @@ def batch_norm_forward(
         float(momentum),
     )  # fmt: skip
     if n == 1:
-        lane = 64 // x.itemsize
-        _forward_columns(-(-channels // lane), x.size * 0.3, *arrays, items, channels)
+        width = _VECTORS * VECTOR_BYTES // x.itemsize
+        _forward_columns(-(-channels // width), x.size * 0.2, *arrays, items, channels)
     else:
         _forward_channels(channels, x.size * 0.3, *arrays, items, channels, n)
     return out, stats[0], stats[1], stats[2]
@@ -358,8 +413,8 @@ def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True, out=Non
         training, grad_x.ravel(), grad_weight, grad_bias,
     )  # fmt: skip
     if n == 1:
-        lane = 64 // x.itemsize
-        _backward_columns(-(-channels // lane), x.size * 0.4, *arrays, items, channels)
+        width = _VECTORS * VECTOR_BYTES // x.itemsize
+        _backward_columns(-(-channels // width), x.size * 0.25, *arrays, items, channels)
     else:
         _backward_channels(channels, x.size * 0.4, *arrays, items, channels, n)
     return grad_x, grad_weight, grad_bias

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..backend import K
+from ..backend import K, zeros
 from .optimizer import Optimizer, check_range
 
 
@@ -68,10 +68,10 @@ class Adam(Optimizer):
         for parameter, state in zip(parameters, states, strict=True):
             if "step" not in state:
                 state["step"] = np.zeros(1, np.int64)
-                state["exp_avg"] = np.zeros_like(parameter)
-                state["exp_avg_sq"] = np.zeros_like(parameter)
+                state["exp_avg"] = zeros(parameter.shape, parameter.dtype)
+                state["exp_avg_sq"] = zeros(parameter.shape, parameter.dtype)
             if amsgrad and "max_exp_avg_sq" not in state:
-                state["max_exp_avg_sq"] = np.zeros_like(parameter)
+                state["max_exp_avg_sq"] = zeros(parameter.shape, parameter.dtype)
         means = [state["exp_avg"] for state in states]
         squares = [state["exp_avg_sq"] for state in states]
         peaks = [state["max_exp_avg_sq"] for state in states] if amsgrad else None

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..backend import K
+from ..backend import K, zeros
 from .optimizer import Optimizer, check_range
 
 
@@ -65,7 +65,7 @@ class SGD(Optimizer):
             if "step" not in state:
                 state["step"] = np.zeros(1, np.int64)
             if momentum and "momentum_buffer" not in state:
-                state["momentum_buffer"] = np.zeros_like(parameter)
+                state["momentum_buffer"] = zeros(parameter.shape, parameter.dtype)
                 state["step"][0] = 0
         buffers = [state["momentum_buffer"] for state in states] if momentum else None
         K.sgd_step(parameters, grads, buffers, [state["step"] for state in states], hyper, flags)
