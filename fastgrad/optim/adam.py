@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-
-from ..backend import K, zeros
+from ..backend import K
 from .optimizer import Optimizer, check_range
 
 
@@ -63,19 +61,11 @@ class Adam(Optimizer):
     def flags(self, group):
         return group["amsgrad"], group["maximize"], self._decoupled
 
-    def update(self, parameters, grads, states, hyper, flags):
-        amsgrad = flags[0]
-        for parameter, state in zip(parameters, states, strict=True):
-            if "step" not in state:
-                state["step"] = np.zeros(1, np.int64)
-                state["exp_avg"] = zeros(parameter.shape, parameter.dtype)
-                state["exp_avg_sq"] = zeros(parameter.shape, parameter.dtype)
-            if amsgrad and "max_exp_avg_sq" not in state:
-                state["max_exp_avg_sq"] = zeros(parameter.shape, parameter.dtype)
-        means = [state["exp_avg"] for state in states]
-        squares = [state["exp_avg_sq"] for state in states]
-        peaks = [state["max_exp_avg_sq"] for state in states] if amsgrad else None
-        steps = [state["step"] for state in states]
+    def state_names(self, flags):
+        return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")[: 3 if flags[0] else 2]
+
+    def update(self, parameters, grads, steps, means, squares, *columns):
+        peaks, hyper, flags = columns if len(columns) == 3 else (None, *columns)
         K.adam_step(parameters, grads, means, squares, peaks, steps, hyper, flags)
 
 

@@ -1,7 +1,10 @@
 """What all optimizers share: parameter groups, state, and both as a state dict."""
 
+from collections import defaultdict
+
 import numpy as np
 
+from ..backend import zeros
 from ..gradients import by_type, change, drop_gradients, plain, with_gradient
 from ..tape import enable_grad, recording
 from ..tensor import Tensor
@@ -14,13 +17,14 @@ class Optimizer:
     defaults   options of groups that do not set them
 
     A subclass checks a group's options in ``check``, gives those that are numbers in ``hyper`` and
-    those that are switches in ``flags``, and updates parameters in ``update``.
+    those that are switches in ``flags``, says what it keeps in ``state_names``, and updates
+    parameters in ``update``.
     """
 
     def __init__(self, params, defaults):
         self.defaults = defaults
         self.param_groups = []
-        self.state = {}
+        self.state = defaultdict(dict)
         self._arrays = {}  # by group
         groups = [params] if isinstance(params, Tensor) else list(params)
         if not groups:
@@ -44,8 +48,16 @@ class Optimizer:
         """A group's switches as its kernel wants them, a tuple of bools."""
         raise NotImplementedError
 
-    def update(self, parameters, grads, states, hyper, flags):
-        """Update parameter arrays of one type in place; ``states`` has a dict for each."""
+    def state_names(self, flags):
+        """Names of the arrays, each of the parameter's shape, that are kept between steps."""
+        raise NotImplementedError
+
+    def update(self, parameters, grads, steps, *columns):
+        """Update parameter arrays of one type in place.
+
+        columns   lists of arrays, one for each of ``state_names``; then the hyperparameters and
+                  the switches as arrays
+        """
         raise NotImplementedError
 
     def add_param_group(self, group):
@@ -92,14 +104,26 @@ class Optimizer:
         if recording.active is not None and recording.here():
             for parameter in parameters:
                 recording.active.parameter(parameter)
-        states, state_of = [], self.state
-        for parameter in parameters:
-            state = state_of.get(parameter)
-            if state is None:
-                state = state_of[parameter] = {}
-            states.append(state)
+        states = [self.state[p] for p in parameters]
         grads = plain([parameter._grad.data for parameter in parameters])
-        change(parameters, lambda arrays: self.update(arrays, grads, states, hyper, flags))
+        columns = self._columns(parameters, states, self.state_names(flags))
+        change(parameters, lambda arrays: self.update(arrays, grads, *columns, hyper, flags))
+
+    def _columns(self, parameters, states, names):
+        """The steps of the parameters, and their arrays of each name."""
+        try:
+            return [[state[name] for state in states] for name in ("step", *names)]
+        except KeyError:
+            for parameter, state in zip(parameters, states, strict=True):
+                state.setdefault("step", np.zeros(1, np.int64))
+                for name in names:
+                    if name not in state:
+                        self.begin(state, name, parameter)
+            return self._columns(parameters, states, names)
+
+    def begin(self, state, name, parameter):
+        """Add an array of state that a parameter lacks."""
+        state[name] = zeros(parameter.shape, parameter.dtype)
 
     def _options(self, group):
         """A group's (hyperparameters float64, flags bool), in arrays that stay the same."""
@@ -145,7 +169,7 @@ class Optimizer:
                 f"{[len(group['params']) for group in saved]} parameters, expected "
                 f"{[len(group['params']) for group in own]}"
             )
-        state = {}
+        state = defaultdict(dict)
         for saved_group, group in zip(saved, own, strict=True):
             self.check({**group, **saved_group})
             for number, parameter in zip(saved_group["params"], group["params"], strict=True):

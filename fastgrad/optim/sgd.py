@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-
-from ..backend import K, zeros
+from ..backend import K
 from .optimizer import Optimizer, check_range
 
 
@@ -59,13 +57,13 @@ class SGD(Optimizer):
     def flags(self, group):
         return group["momentum"] != 0, group["nesterov"], group["maximize"]
 
-    def update(self, parameters, grads, states, hyper, flags):
-        momentum = flags[0]
-        for parameter, state in zip(parameters, states, strict=True):
-            if "step" not in state:
-                state["step"] = np.zeros(1, np.int64)
-            if momentum and "momentum_buffer" not in state:
-                state["momentum_buffer"] = zeros(parameter.shape, parameter.dtype)
-                state["step"][0] = 0
-        buffers = [state["momentum_buffer"] for state in states] if momentum else None
-        K.sgd_step(parameters, grads, buffers, [state["step"] for state in states], hyper, flags)
+    def state_names(self, flags):
+        return ("momentum_buffer",) if flags[0] else ()
+
+    def begin(self, state, name, parameter):
+        super().begin(state, name, parameter)
+        state["step"][0] = 0  # the buffer's first step is another
+
+    def update(self, parameters, grads, steps, *columns):
+        buffers, hyper, flags = columns if len(columns) == 3 else (None, *columns)
+        K.sgd_step(parameters, grads, buffers, steps, hyper, flags)
