@@ -3,8 +3,8 @@
     python worker.py MODULE
 
 ``MODULE`` has ``variants(job)``, a dict of functions ``step(number)`` that each train on one batch
-and return the loss, or that run an operation and return its gradient. Lines of JSON arrive: a job to prepare, then how many seconds to measure which
-variant; each is answered by a line.
+and return the loss, or that run an operation and return its gradient. Lines of JSON arrive: a job
+to prepare, then how many seconds to measure which variant; each is answered by a line.
 """
 
 import importlib

@@ -31,7 +31,8 @@ def keep_freed_memory():
         return False
     if any(name in os.environ for name in _USERS_OWN):
         return False
-    return all([mallopt(name, value) == 1 for name, value in _SETTINGS.items()])
+    answers = [mallopt(name, value) for name, value in _SETTINGS.items()]
+    return all(answer == 1 for answer in answers)
 
 
 class Memory(np.ndarray):

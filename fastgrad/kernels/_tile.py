@@ -180,9 +180,7 @@ class _Tile:
 
     def _clamp(self, value, zero):
         """``max(value, 0)``; NaN stays NaN."""
-        return self.builder.select(
-            self.builder.fcmp_ordered(">=", zero, value), zero, value
-        )
+        return self.builder.select(self.builder.fcmp_ordered(">=", zero, value), zero, value)
 
     def _row(self, pointer, stride, i):
         return self.builder.gep(pointer, [self.builder.mul(stride, _index(i))])
@@ -295,8 +293,8 @@ def multiply_tile(
     """
     index = types.int64
     sig = types.void(
-        index, a, index, index, index, b, index, index, index, index, types.boolean, start, index, index,
-        types.boolean, c, index, index, index, index,
+        index, a, index, index, index, b, index, index, index, index,
+        types.boolean, start, index, index, types.boolean, c, index, index, index, index,
     )  # fmt: skip
 
     def codegen(context, builder, sig, args):

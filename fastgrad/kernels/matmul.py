@@ -149,9 +149,7 @@ def _halves(start, stop, tile, a, b, bias, c, rest, half, resume):
         )  # fmt: skip
 
 
-def _plan_packed(
-    tile, a, b, bias, c, a_turned, b_turned, resume, relu, down, across, space, size
-):
+def _plan_packed(tile, a, b, bias, c, a_turned, b_turned, resume, relu, down, across, space, size):
     depth = b.shape[1] if b_turned else b.shape[0]
     return down * across, _work(c.shape[0], depth, c.shape[1], c)
 
@@ -392,8 +390,9 @@ def _backward(
         grad = masked
     if needs_x:
         _one_packed(
-            0, 1, tile, grad, weight, grad_bias, grad_x, False, True, False, False, 1, 1, space, size
-        )
+            0, 1, tile, grad, weight, grad_bias, grad_x, False, True, False, False, 1, 1,
+            space, size,
+        )  # fmt: skip
     if needs_weight:
         inputs = x.shape[1]
         if columns < lane and columns < inputs:

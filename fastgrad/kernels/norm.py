@@ -241,7 +241,6 @@ def _forward_channels(
     momentum, items, channels, n,
 ):  # fmt: skip
     """Channels ``start`` to ``stop`` of x (items, channels, n); stats (3 · channels)."""
-    lane = lanes(x)
     size = float(items * n)
     for c in range(start, stop):
         at, step = c * n, channels * n

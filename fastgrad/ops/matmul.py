@@ -29,16 +29,29 @@ def matmul(a, b):
     >>> fg.matmul(fg.tensor([[1.0, 2.0]]), fg.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
+    if not (a.ndim == b.ndim == 2 and a.dtype is b.dtype and a.dtype.kind == "f"):
+        return _matmul_any(a, b)
+    if a.shape[1] != b.shape[0]:
+        raise _inner_sizes_differ(a, b)
+    return K.matmul(a, b), (lambda grad: K.matmul_nt(grad, b), lambda grad: K.matmul_tn(a, grad))
+
+
+def _inner_sizes_differ(a, b):
+    return ValueError(
+        f"matmul: inner sizes differ: {a.shape} @ {b.shape}; expected ({a.shape[-1]}, n) on the "
+        "right"
+    )
+
+
+def _matmul_any(a, b):
+    """``matmul`` where an operand is not a matrix."""
     _check_floats("matmul", a, b)
     if not a.ndim or not 1 <= b.ndim <= 2:
         raise ValueError(
             f"matmul: expected (*, k) @ (k, n) or (*, k) @ (k,), got {a.shape} @ {b.shape}"
         )
     if a.shape[-1] != b.shape[0]:
-        raise ValueError(
-            f"matmul: inner sizes differ: {a.shape} @ {b.shape}; expected ({a.shape[-1]}, n) "
-            "on the right"
-        )
+        raise _inner_sizes_differ(a, b)
     shape, a_shape, b_shape = a.shape[:-1] + b.shape[1:], a.shape, b.shape
     rows, columns = math.prod(a_shape[:-1]), math.prod(b_shape[1:])
     a, b = a.reshape(rows, a_shape[-1]), b.reshape(b_shape[0], columns)

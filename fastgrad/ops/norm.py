@@ -12,7 +12,9 @@ def _rule(x, running_mean, running_var, weight, bias, *, training, momentum, eps
             x, weight, bias, eps, running_mean, running_var, momentum, relu
         )
         if relu:
-            return out, lambda grad, _=None: _place(backward(grad, x, mean, rstd, weight, True, out))
+            return out, lambda grad, _=None: _place(
+                backward(grad, x, mean, rstd, weight, True, out)
+            )
         return out, lambda grad, _=None: _place(backward(grad, x, mean, rstd, weight))
     # What these close over counts as saved by its name: running statistics may change later.
     out, rstd = K.batch_norm_apply(x, running_mean, running_var, weight, bias, eps, relu)
