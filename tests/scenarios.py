@@ -29,7 +29,7 @@ def _draw(seed, *shape):
 
 def use_threads(count):
     """Use ``count`` threads, for the smallest work too."""
-    _threads.THRESHOLD = 1
+    _threads.THRESHOLD, _threads.WAKE = 1, 30_000
     fastgrad.set_num_threads(count)
 
 

@@ -22,7 +22,7 @@ HEALTHY = Facts(
     vector_bytes=32,
     threads=2,
     limits={"NUMBA_NUM_THREADS": 4, "CPU affinity": 4, "container CPU quota": 2},
-    launch_us=2.5,
+    launch_us=2.5, shared_from_us=2.0,
     cache_folder="/cache",
     cache_candidates=("/cache",),
     cached_kernels=7,

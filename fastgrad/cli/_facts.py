@@ -34,6 +34,7 @@ class Facts:
     limits: dict = field(default_factory=dict)
     launch_us: float | None = None
     launch_error: str | None = None
+    shared_from_us: float | None = None
     cache_folder: str | None = None
     cache_candidates: tuple = ()
     cached_kernels: int = 0
@@ -54,6 +55,8 @@ def gather():
     facts.threads, facts.limits = _threads.policy.threads, _threads.policy.limits
     try:
         facts.launch_us = _launch_cost(_threads.policy, gather._gather_rows)
+        if facts.launch_us is not None:
+            facts.shared_from_us = _threads.policy.threshold / 1e3
     except Exception as error:  # a system without semaphores, for instance
         facts.launch_error = _in_words(error)
     _look_at_cache(facts, _cache)

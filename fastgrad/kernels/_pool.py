@@ -370,3 +370,10 @@ def spin(count):
     """Spin ``count`` times, as an idle worker does."""
     for _ in range(count):
         pause()
+
+
+def idle(context, start, stop):
+    """A job of as many pauses as it has items, to measure what sharing costs."""
+    for _ in range(stop - start):
+        pause()
+    return 0

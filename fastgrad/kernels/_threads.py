@@ -18,15 +18,14 @@ import numpy as np
 from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 
-from . import _pool
+from . import _calibrate, _pool
 from ._compile import compile_callback
 from ._memory import keep_freed_memory
 
-# Sharing a job with a worker that spins costs 0.5 µs, and with two threads saves half the work.
-# Waking a sleeping one up costs 15 µs: that much it may miss, and up to there it goes on spinning
-# for the next job, so that in a training loop nobody sleeps.
-THRESHOLD = 3_000  # ns of work on one thread
-WAKE = 30_000  # ns of work
+# Sharing a job with a worker that spins costs about 0.5 µs, and with two threads saves half the
+# work. Waking a sleeping one up costs about 15 µs: that much it may miss, and up to there it goes
+# on spinning for the next job, so that in a training loop nobody sleeps.
+THRESHOLD = WAKE = None  # ns of work on one thread, once measured (see _calibrate)
 IDLE = 1_000_000  # ns
 _NEVER = 2**50  # far from overflow when scaled
 
@@ -45,8 +44,7 @@ class Policy:
 
     def set_threads(self, count):
         self.threads = count
-        self.threshold = THRESHOLD if count > 1 else _NEVER
-        cells[_pool.THRESHOLD] = _NEVER
+        self.threshold = cells[_pool.THRESHOLD] = _NEVER
         if self.started:
             self.start()
 
@@ -60,6 +58,9 @@ class Policy:
             while len(self.workers) < self.threads - 1:
                 self.workers.append(_start_worker(len(self.workers) + 1))
             cells[_pool.THREADS] = self.threads
+            if self.threads > 1:
+                _calibrate_thresholds()
+                self.threshold, cells[_pool.WAKE] = THRESHOLD, WAKE
             cells[_pool.THRESHOLD] = self.threshold
 
     def after_fork(self):
@@ -89,6 +90,7 @@ _SIGNATURES = {
     "serve": types.void(_INT, _INT),
     "wake": types.void(_INT, _INT),
     "spin": types.void(_INT),
+    "idle": _INT(_INT, _INT, _INT),
 }
 
 
@@ -101,12 +103,18 @@ def compiled(name):
 def _prepare_cells():
     cells[_pool.SLEEP : _pool.WHO + 1] = _system()[:4]
     cells[_pool.RUN] = compiled("run").address
-    cells[_pool.WAKE] = WAKE
     compiled("serve"), compiled("wake")
     spins, spin = 2_000, compiled("spin").ctypes
     started = time.perf_counter_ns()
     spin(spins)
     cells[_pool.SPINS] = IDLE * spins // max(1, time.perf_counter_ns() - started)
+
+
+def _calibrate_thresholds():
+    global THRESHOLD, WAKE
+    if THRESHOLD is None:
+        run, idle = compiled("run").ctypes, compiled("idle").address
+        THRESHOLD, WAKE = _calibrate.thresholds(run, idle, cells, IDLE)
 
 
 def _start_worker(number):
