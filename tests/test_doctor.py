@@ -22,7 +22,8 @@ HEALTHY = Facts(
     vector_bytes=32,
     threads=2,
     limits={"NUMBA_NUM_THREADS": 4, "CPU affinity": 4, "container CPU quota": 2},
-    launch_us=2.5, shared_from_us=2.0,
+    launch_us=2.5,
+    shared_from_us=2.0,
     cache_folder="/cache",
     cache_candidates=("/cache",),
     cached_kernels=7,
@@ -55,7 +56,8 @@ def test_report_of_a_machine():
         "               4  NUMBA_NUM_THREADS",
         "               4  CPU affinity",
         "               2  container CPU quota <-",
-        "launch    sharing a job among the threads costs 2.5 µs (median)",
+        "launch    sharing a job among the threads costs 2.5 µs (median); "
+        "work of 2.0 µs and more is shared",
         "cache     /cache\ncan be written, has 7 kernels, 1.5 MB",
     ]
 

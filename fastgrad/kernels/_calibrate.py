@@ -14,11 +14,12 @@ from statistics import median
 
 from . import _cache, _pool
 
-# Sharing is worth its cost when that is a small part of the half that it saves; and a sleeper may
-# miss as much as it would cost to wake it up.
-_SHARE_FACTOR, _WAKE_FACTOR = 6, 1
+# What sharing a job costs is little beside what it costs to get half of the job's data from the
+# other core's cache: over training steps of many sizes, 24 times as much is the best threshold
+# (see benchmarks/sweep.py). A sleeper may miss as much as it would cost to wake it up.
+_SHARE_FACTOR, _WAKE_FACTOR = 24, 1
 # Whatever is measured, on however busy a machine: not below, not above
-_SHARE_BOUNDS, _WAKE_BOUNDS = (1_000, 20_000), (10_000, 300_000)
+_SHARE_BOUNDS, _WAKE_BOUNDS = (4_000, 30_000), (10_000, 300_000)
 _LAUNCHES, _NAPS = 400, 12
 _WORK = 200_000  # ns of a job that wakes threads up
 
@@ -81,8 +82,8 @@ def _measure(run, idle, cells, idle_time):
     try:
         alone = sorted(launch(threads, 0) for _ in range(_LAUNCHES))
         shared = sorted(launch(threads, 1) for _ in range(_LAUNCHES))
-        quarter = _LAUNCHES // 4
-        share = shared[quarter] - alone[quarter]
+        tenth = _LAUNCHES // 10  # without those that something came between
+        share = shared[tenth] - alone[tenth]
         pauses = max(threads, int(cells[_pool.SPINS]) * _WORK // idle_time)
         work = median(launch(pauses, 0) for _ in range(5))
         naps = []
