@@ -2,9 +2,9 @@
 
     python benchmarks/mnist.py FOLDER [--epochs N] [--batch N] [--library NAME ...]
 
-FOLDER has the four IDX files of MNIST. The data is in memory on both sides, shuffled alike; 784-128-10
-with ReLU, SGD with momentum. A library that is not installed is skipped, and said to be. Also prints
-how the process's memory grows over the training: after the first epoch it should not.
+FOLDER has the four IDX files of MNIST. The data is in memory on both sides, shuffled alike;
+784-128-10 with ReLU, SGD with momentum. A library that is not installed is skipped, and said to be.
+Also prints how much memory the process has after each epoch: it should not grow.
 """
 
 import argparse
@@ -14,11 +14,12 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-SIZES, LEARNING_RATE, MOMENTUM = (784, 128, 10), 0.1, 0.9
+SIZES, LEARNING_RATE, MOMENTUM = (784, 128, 10), 0.02, 0.9
 
 
 def memory():
@@ -30,7 +31,7 @@ def memory():
 def weights():
     """(weight (in, out), bias) of each layer."""
     rng = np.random.default_rng(0)
-    for a, b in zip(SIZES, SIZES[1:], strict=False):
+    for a, b in pairwise(SIZES):
         bound = 1 / np.sqrt(a)
         weight, bias = rng.uniform(-bound, bound, (a, b)), rng.uniform(-bound, bound, b)
         yield weight.astype(np.float32), bias.astype(np.float32)

@@ -14,6 +14,7 @@ import json
 import statistics
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
@@ -39,7 +40,7 @@ def sweeps():
 def multiply_adds(job):
     """Of the products of a step."""
     sizes = job["sizes"]
-    layers = [a * b for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [a * b for a, b in pairwise(sizes)]
     return job["batch"] * (3 * sum(layers) - layers[0])
 
 
