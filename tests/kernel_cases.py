@@ -348,9 +348,9 @@ ROWS = (
             "batch_norm_forward",
             lambda m, *s, relu=relu: (
                 m.normal(*s, mean=3.0), m.normal(s[1]), m.normal(s[1]), 1e-5,
-                m.normal(s[1]), m.positive(s[1]), 0.1, relu,
+                m.normal(s[1]), m.positive(s[1]), 0.1, relu, np.full(1, 7),
             ),
-            _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s), changes=(4, 5),
+            _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s), changes=(4, 5, 8),
             rtol={"float32": 1e-4}, label="relu" if relu else "",
         )
         for relu in (False, True)
@@ -385,7 +385,6 @@ ROWS = (
         "dropout", lambda m, *s: (m.normal(*s), 0.3, _TICKET), _SHAPES, _BENCH,
         moved=lambda *s: 2 * _size(*s),
     ),
-    Row("tick", lambda m, n: (np.full((), 7),), ((1,),), ((1,),), changes=(0,)),
     *(
         Row(
             "sgd_step",

@@ -58,6 +58,7 @@ def _products(kernels, np, dtype):
     yield lambda: kernels.matmul(zeros(16, 1024), zeros(1024, 64))  # by halves
     yield lambda: kernels.matmul(zeros(16, 16), zeros(16, 1))  # dot products
     yield lambda: kernels.matmul_tn(zeros(16, 32), zeros(16, 2))  # narrow
+    yield lambda: kernels.matmul_tn(zeros(16, 32), zeros(16, 64))  # tall
     yield lambda: kernels.linear_backward(zeros(16, 16), zeros(16, 16), zeros(16, 16))
     yield lambda: kernels.transpose(zeros(16, 17))
 

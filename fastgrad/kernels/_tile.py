@@ -56,8 +56,9 @@ def _index(value):
 def _kind_of(element):
     """LLVM type of a tile's function."""
     pointer = element.as_pointer()
-    # a, a_row, a_step, b, b_step, ahead, depth, resume, start, start_row, relu, c, c_row, last
-    arguments = [pointer, _INT64, _INT64, pointer, _INT64, _INT64, _INT64, ir.IntType(1)]
+    # a, a_row, a_step, b, b_step, fetch, fetch_step, depth, resume, start, start_row, relu, c,
+    # c_row, last
+    arguments = [pointer, _INT64, _INT64, pointer, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
     arguments += [pointer, _INT64, ir.IntType(1), pointer, _INT64, _INT64]
     return ir.FunctionType(ir.VoidType(), arguments)
 
@@ -65,7 +66,7 @@ def _kind_of(element):
 class _Tile:
     """Emits one LLVM function: the tile of ``rows`` rows and ``vectors`` vectors.
 
-    ``fetches``: it asks for rows of B ahead, for later.
+    ``fetches``: meanwhile it asks for lines of memory, for later.
     """
 
     def __init__(self, module, rows, vectors, element, fetches=False):
@@ -82,7 +83,7 @@ class _Tile:
 
     def _emit(self):
         function = self.function
-        a, a_row, a_step, b, b_step, ahead, depth, *rest = function.args
+        a, a_row, a_step, b, b_step, fetch, fetch_step, depth, *rest = function.args
         resume, start, start_row, relu, c, c_row, last = rest
         entry, fresh, resumed, ready, loop, done, clamp, write = (
             function.append_basic_block(label)
@@ -114,7 +115,7 @@ class _Tile:
         totals = self._phis()
         b_row = self._load_row(b_now)
         if self.fetches:
-            self._prefetch(builder.gep(b_now, [ahead]), _TO_L2)
+            self._prefetch(builder.gep(fetch, [builder.mul(k, fetch_step)]), _TO_L2)
         updated = []
         for i in range(self.rows):
             base, offset = a_now[i // _NEAR], offsets[i % _NEAR]
@@ -273,7 +274,8 @@ def multiply_tile(
     typing_context,
     tile,
     a, a_at, a_row, a_step,
-    b, b_at, b_step, ahead,
+    b, b_at, b_step,
+    fetch, fetch_at, fetch_step,
     depth,
     resume, start, start_at, start_row,
     relu, c, c_at, c_row,
@@ -287,13 +289,13 @@ def multiply_tile(
     a, b, start, c     1-d arrays; ``x_at`` is the index of the tile's first element
     a_row, a_step      distance between rows, and between successive k, of A
     b_step             distance between successive k of B, whose columns are contiguous
-    ahead              distance from a row of B to one that is asked for, to be read later; or 0
+    fetch, fetch_step  what is asked for, to be read later, a row for every k; nothing if step 0
     start_row, c_row   distance between rows; ``start_row = 0`` repeats one row, as for a bias
     rows, columns      size of the tile: up to TILE_ROWS and TILE_VECTORS · lanes, or the WIDE ones
     """
     index = types.int64
     sig = types.void(
-        index, a, index, index, index, b, index, index, index, index,
+        index, a, index, index, index, b, index, index, fetch, index, index, index,
         types.boolean, start, index, index, types.boolean, c, index, index, index, index,
     )  # fmt: skip
 
@@ -302,21 +304,21 @@ def multiply_tile(
             data = context.make_array(sig.args[position])(context, builder, args[position]).data
             return builder.gep(data, [args[position + 1]])
 
-        rows, columns = args[18], args[19]
+        rows, columns = args[20], args[21]
         # 1 to TILE_VECTORS vectors; the last one has 1 to `lanes` columns in use
         lanes = _REGISTER_BYTES * 8 // a.dtype.bitwidth
         vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
         last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
         entry = builder.add(builder.mul(rows, _index(_TABLE_ROW)), vectors)
-        fetches = builder.icmp_signed("!=", args[8], _index(0))
+        fetches = builder.icmp_signed("!=", args[10], _index(0))
         more = builder.select(fetches, _index(_TABLE_SIZE), _index(0))
         entry = builder.add(entry, more)
         table = builder.inttoptr(args[0], _INT64.as_pointer())
         kind = _kind_of(context.get_data_type(a.dtype))
         run = builder.inttoptr(builder.load(builder.gep(table, [entry])), kind.as_pointer())
-        operands = [address(1), args[3], args[4], address(5), args[7], args[8], args[9]]
-        operands += [builder.trunc(args[10], ir.IntType(1)), address(11), args[13]]
-        operands += [builder.trunc(args[14], ir.IntType(1)), address(15), args[17], last]
+        operands = [address(1), args[3], args[4], address(5), args[7], address(8), args[10]]
+        operands += [args[11], builder.trunc(args[12], ir.IntType(1)), address(13), args[15]]
+        operands += [builder.trunc(args[16], ir.IntType(1)), address(17), args[19], last]
         builder.call(run, operands)
         return context.get_dummy_value()
 

@@ -8,6 +8,7 @@ Below, C (rows, columns) = A (rows, depth) · B (depth, columns), and "turned" s
 is stored as its transpose. The tile reads B along its rows; it may read A along rows or columns.
 
     _direct   tiles straight on the operands: B is small or has short rows
+    _tall     the same for Aᵀ · B, a block of k at a time: B has few columns
     _packed   panels of B, and a strip of A, copied into cache first: B is large or turned
     _dots     one dot product per element, along rows of A and of Bᵀ: one or a few columns
 
@@ -68,6 +69,8 @@ _BLOCKS = 2  # blocks of a packed product for each thread
 _HALVED = 4  # times the size of C that B must have, to be read by halves
 _PACKED_ROWS = 8  # with fewer rows a packed panel is not used often enough
 _FEW = 4  # up to so many columns, dot products beat tiles that are mostly masked
+_TALL_DEPTH = 128  # k-block of a product whose A is turned, and whose B has few panels
+_TALL_PANELS = 8
 _NARROW_DEPTH = 64  # k-block of a narrow product: pages that are read at a time
 _SMALL_STEPS = 1 << 19  # multiply-adds of a layer whose gradients are computed in one launch
 _NANOSECONDS_PER_STEP = 1 / 80  # per multiply-add, on one thread
@@ -112,7 +115,8 @@ def _direct(start, stop, tile, a, b, bias, c, a_turned, resume, relu):
         top, left = strip * height, panel * width
         multiply_tile(
             tile, a, top * a_row, a_row, a_step,
-            b, left, columns, 0 if strip else width, depth,
+            b, left, columns,
+            b, left + width, 0 if strip else columns, depth,
             resume, bias, left, 0,
             relu, c, top * columns + left, columns,
             min(height, rows - top), min(width, columns - left),
@@ -142,11 +146,44 @@ def _halves(start, stop, tile, a, b, bias, c, rest, half, resume):
         out = rest if second else c
         multiply_tile(
             tile, a, top * depth + k, depth, 1,
-            b, k * columns + left, columns, 0 if top else width, steps,
+            b, k * columns + left, columns,
+            b, k * columns + left + width, 0 if top else columns, steps,
             resume and not second, bias, left, 0,
             False, out, top * columns + left, columns,
             min(height, rows - top), min(width, columns - left),
         )  # fmt: skip
+
+
+def _plan_tall(tile, a, b, c):
+    _, strips, _ = _cut_directly(c)
+    return strips, _work(c.shape[0], b.shape[0], c.shape[1], c)
+
+
+@kernel(plan=_plan_tall)
+def _tall(start, stop, tile, a, b, c):
+    """Strips ``start`` to ``stop`` of ``C = Aᵀ · B``: a (depth, rows), b (depth, columns).
+
+    A block of k at a time: of it, a strip of A stays in the L1 cache while it meets all of B, and
+    the next strip is asked for.
+    """
+    rows, columns = c.shape
+    depth = b.shape[0]
+    width, strips, panels = _cut_directly(c)
+    height = (rows + strips - 1) // strips
+    for k in range(0, max(1, depth), _TALL_DEPTH):
+        steps = min(_TALL_DEPTH, depth - k)
+        for strip in range(start, stop):
+            top = strip * height
+            for panel in range(panels):
+                left = panel * width
+                multiply_tile(
+                    tile, a, k * rows + top, 1, rows,
+                    b, k * columns + left, columns,
+                    a, k * rows + top + height, 0 if panel else rows, steps,
+                    k > 0, c, top * columns + left, columns,
+                    False, c, top * columns + left, columns,
+                    min(height, rows - top), min(width, columns - left),
+                )  # fmt: skip
 
 
 def _plan_packed(tile, a, b, bias, c, a_turned, b_turned, resume, relu, down, across, space, size):
@@ -210,12 +247,14 @@ def _packed(
                             b_at = panels_at + (panel - first) * steps * width
                             if k == 0:
                                 multiply_tile(
-                                    tile, a_strip, a_at, row, step, space, b_at, width, 0, steps,
+                                    tile, a_strip, a_at, row, step, space, b_at, width,
+                                    space, 0, 0, steps,
                                     resume, bias, at, 0, clamp, c, c_at, columns, height, count,
                                 )  # fmt: skip
                             else:
                                 multiply_tile(
-                                    tile, a_strip, a_at, row, step, space, b_at, width, 0, steps,
+                                    tile, a_strip, a_at, row, step, space, b_at, width,
+                                    space, 0, 0, steps,
                                     True, c, c_at, columns, clamp, c, c_at, columns, height, count,
                                 )  # fmt: skip
 
@@ -319,7 +358,8 @@ def _narrow(start, stop, tile, a, b, c, space):
             for top in range(0, columns, TILE_ROWS):
                 at = top * rows + left
                 multiply_tile(
-                    tile, b, k * columns + top, 1, columns, a, k * rows + left, rows, 0, steps,
+                    tile, b, k * columns + top, 1, columns,
+                    a, k * rows + left, rows, a, 0, 0, steps,
                     k > 0, space, at, rows, False, space, at, rows,
                     min(TILE_ROWS, columns - top), min(width, rows - left),
                 )  # fmt: skip
@@ -449,6 +489,9 @@ def _multiply(a, b, bias, out, a_turned, b_turned, relu=False):
     panels = -(-columns * itemsize // TILE_WIDTH_BYTES)
     if b_turned:
         direct = panels == 1 or b.size == 0
+    elif a_turned and 1 < panels <= _TALL_PANELS:
+        _tall(tile, a, b, out)
+        return
     elif a_turned and panels > 1 and (b.shape[0] > _DEPTH or rows * itemsize % 4096 == 0):
         direct = False
     else:

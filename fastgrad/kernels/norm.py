@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _ROW_BLOCK = 128  # rows whose sum is added to the total at once
+_NOWHERE = np.zeros(1, np.int64)  # where batches are counted that nobody counts
 _VECTORS = 4  # of channels, side by side: as many sums run at once
 
 
@@ -147,10 +148,12 @@ def _move(running, at, count, value, momentum):
 
 @kernel
 def _forward_columns(
-    start, stop, x, weight, bias, eps, relu, out, stats, running_mean, running_var, moving,
-    momentum, rows, n,
+    start, stop, x, weight, bias, eps, relu, out, stats, running_mean, running_var, batches,
+    moving, momentum, rows, n,
 ):  # fmt: skip
     """Groups of channels ``start`` to ``stop`` of x (rows, n); stats (3 · n)."""
+    if start == 0:
+        batches[0] += 1
     lane = lanes(x)
     size, unbiased = splat(x, float(rows)), splat(x, rows / (rows - 1.0))
     for group in range(start, stop):
@@ -237,10 +240,12 @@ def _channel_sums(x, at, item_size, items, n, shift):
 
 @kernel
 def _forward_channels(
-    start, stop, x, weight, bias, eps, relu, out, stats, running_mean, running_var, moving,
-    momentum, items, channels, n,
+    start, stop, x, weight, bias, eps, relu, out, stats, running_mean, running_var, batches,
+    moving, momentum, items, channels, n,
 ):  # fmt: skip
     """Channels ``start`` to ``stop`` of x (items, channels, n); stats (3 · channels)."""
+    if start == 0:
+        batches[0] += 1
     size = float(items * n)
     for c in range(start, stop):
         at, step = c * n, channels * n
@@ -353,12 +358,13 @@ def _affine(weight, bias, channels, dtype):
 
 def batch_norm_forward(
     x, weight=None, bias=None, eps=1e-5, running_mean=None, running_var=None, momentum=0.1,
-    relu=False,
+    relu=False, batches=None,
 ):  # fmt: skip
     """``(x - mean) / √(var + ε) · weight + bias`` with the batch's own statistics per channel.
 
     x (N, C) or (N, C, *). Running statistics, if not None, move towards the batch's, in place:
-    ``running = (1 - momentum) · running + momentum · batch``, with the unbiased variance.
+    ``running = (1 - momentum) · running + momentum · batch``, with the unbiased variance; and
+    ``batches`` (1,) int64, if not None, counts up.
 
     Returns (out, mean, var, rstd), the last three (C,); var is biased.
     """
@@ -367,9 +373,11 @@ def batch_norm_forward(
     out, stats = empty(x.shape, x.dtype), empty((3, channels), x.dtype)
     moving = running_mean is not None
     running = (running_mean, running_var) if moving else (weight, weight)
+    if batches is None:
+        batches = _NOWHERE
     arrays = (
-        x.ravel(), weight, bias, float(eps), relu, out.ravel(), stats.ravel(), *running, moving,
-        float(momentum),
+        x.ravel(), weight, bias, float(eps), relu, out.ravel(), stats.ravel(), *running, batches,
+        moving, float(momentum),
     )  # fmt: skip
     if n == 1:
         width = _VECTORS * VECTOR_BYTES // x.itemsize

@@ -17,21 +17,11 @@ from ._pool import peek, poke
 from ._simd import fma, if_greater, lanes, load, load_part, maximum, splat, sqrt, store, store_part
 from ._tables import ADDRESS, LIKE, SIZE, array_at, piece, table_of
 
-__all__ = ["adam_step", "sgd_step", "tick"]
+__all__ = ["adam_step", "sgd_step"]
 
 
 @kernel(serial=True)
-def _tick(start, stop, counter):
-    counter[0] += 1
-
-
-def tick(counter):
-    """Add 1 to a counter () int64."""
-    _tick(1, 0, counter.reshape(1))
-
-
-@kernel(serial=True)
-def _tick_all(start, stop, table, row):
+def _tick(start, stop, table, row):
     for at in range(start, stop):
         poke(table[row, at], 0, peek(table[row, at], 0) + 1)
 
@@ -108,7 +98,7 @@ def sgd_step(params, grads, buffers, steps, hyper, flags):
     """
     buffers = params if buffers is None else buffers
     table, blocks, elements = table_of(params, grads, buffers, steps=steps)
-    _tick_all(len(params), 0, table, ADDRESS + 3)
+    _tick(len(params), 0, table, ADDRESS + 3)
     _sgd(blocks, elements * 0.3, table, LIKE[params[0].dtype], hyper, flags)
 
 
@@ -194,5 +184,5 @@ def adam_step(params, grads, means, squares, peaks, steps, hyper, flags):
     """
     peaks = params if peaks is None else peaks
     table, blocks, elements = table_of(params, grads, means, squares, peaks, steps=steps)
-    _tick_all(len(params), 0, table, ADDRESS + 5)
+    _tick(len(params), 0, table, ADDRESS + 5)
     _adam(blocks, elements * 0.5, table, LIKE[params[0].dtype], hyper, flags)

@@ -3,10 +3,9 @@
 import math
 
 from .. import ops
-from ..backend import K
 from ..creation import ones, zeros
 from ..ops.matmul import linear_relu
-from ..ops.norm import batch_norm_relu
+from ..ops.norm import apply as apply_batch_norm
 from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
@@ -75,33 +74,25 @@ class BatchNorm1d(Module):
         self.register_buffer("num_batches_tracked", zeros((), dtype="int64") if track else None)
 
     def forward(self, x):
-        return self._normalize(ops.batch_norm, x)
+        return self._normalize(x)
 
     def forward_relu(self, x):
         """``relu(forward(x))`` in one pass."""
         self.note_mode()
-        return self._normalize(batch_norm_relu, x)
+        return self._normalize(x, relu=True)
 
-    def _normalize(self, function, x):
-        if x.ndim not in (2, 3):
+    def _normalize(self, x, **options):
+        if x.data.ndim not in (2, 3):
             raise ValueError(f"BatchNorm1d: expected (N, C) or (N, C, L), got {x.shape}")
-        training, tracking = self.training, self.training and self.track_running_stats
-        buffers, momentum = self._buffers, self.momentum
-        if tracking and momentum is None:
-            momentum = 1.0 / (self.num_batches_tracked.item() + 1)
-        out = function(
-            x,
-            buffers["running_mean"],
-            buffers["running_var"],
-            self.weight,
-            self.bias,
-            training or not self.track_running_stats,
-            0.0 if momentum is None else momentum,
-            self.eps,
-        )
-        if tracking:
-            K.tick(buffers["num_batches_tracked"].data)
-        return out
+        buffers, momentum, tracking = self._buffers, self.momentum, self.track_running_stats
+        training = self.training or not tracking
+        if training and tracking:
+            options["batches"] = buffers["num_batches_tracked"].data.reshape(1)
+            if momentum is None:
+                momentum = 1.0 / (self.num_batches_tracked.item() + 1)
+        options.update(training=training, momentum=momentum or 0.0, eps=self.eps)
+        mean, var = buffers["running_mean"], buffers["running_var"]
+        return apply_batch_norm(x, mean, var, self.weight, self.bias, options)
 
     def extra_repr(self):
         return (

@@ -4,12 +4,14 @@ from ..backend import K
 from ..tensor import Tensor, op
 
 
-def _rule(x, running_mean, running_var, weight, bias, *, training, momentum, eps, relu=False):
+def _rule(
+    x, running_mean, running_var, weight, bias, *, training, momentum, eps, relu=False, batches=None
+):
     _check(x, running_mean, running_var, weight, bias, training)
     backward = K.batch_norm_backward
     if training:
         out, mean, _, rstd = K.batch_norm_forward(
-            x, weight, bias, eps, running_mean, running_var, momentum, relu
+            x, weight, bias, eps, running_mean, running_var, momentum, relu, batches
         )
         if relu:
             return out, lambda grad, _=None: _place(
@@ -87,22 +89,14 @@ def batch_norm(
     tensor([[-1.0000],
             [ 1.0000]])
     """
-    return _apply(
-        _batch_norm, x, running_mean, running_var, weight, bias,
-        training=training, momentum=momentum, eps=eps,
-    )  # fmt: skip
+    options = {"training": training, "momentum": momentum, "eps": eps}
+    return apply(x, running_mean, running_var, weight, bias, options)
 
 
-def batch_norm_relu(x, running_mean, running_var, weight, bias, training, momentum, eps):
-    """``relu(batch_norm(...))`` in one pass."""
-    return _apply(
-        _batch_norm_relu, x, running_mean, running_var, weight, bias,
-        training=training, momentum=momentum, eps=eps, relu=True,
-    )  # fmt: skip
-
-
-def _apply(function, x, running_mean, running_var, *affine, **options):
-    out = function(x, running_mean, running_var, *affine, **options)
+def apply(x, running_mean, running_var, weight, bias, options):
+    """Batch normalization, with ``relu`` among the options its positive part, in one pass."""
+    function = _batch_norm_relu if "relu" in options else _batch_norm
+    out = function(x, running_mean, running_var, weight, bias, **options)
     if options["training"] and isinstance(running_mean, Tensor):
         running_mean._version[0] += 1
         running_var._version[0] += 1

@@ -33,8 +33,10 @@ def _move(running, value, momentum):
 @quiet
 def batch_norm_forward(
     x, weight=None, bias=None, eps=1e-5, running_mean=None, running_var=None, momentum=0.1,
-    relu=False,
+    relu=False, batches=None,
 ):  # fmt: skip
+    if batches is not None:
+        batches += 1
     mean = x.mean(axis=_axes(x), dtype=np.float64)
     var = np.square(x - _column(mean, x)).mean(axis=_axes(x), dtype=np.float64)
     rstd = 1 / np.sqrt(var + eps)

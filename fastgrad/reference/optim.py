@@ -4,11 +4,7 @@ import numpy as np
 
 from .elementwise import quiet
 
-__all__ = ["adam_step", "sgd_step", "tick"]
-
-
-def tick(counter):
-    counter += 1
+__all__ = ["adam_step", "sgd_step"]
 
 
 def _flush(average):
@@ -20,7 +16,7 @@ def sgd_step(params, grads, buffers, steps, hyper, flags):
     lr, momentum, dampening, weight_decay = hyper.tolist()
     has_momentum, nesterov, maximize = flags.tolist()
     for param, grad, buffer, step in zip(params, grads, buffers or params, steps, strict=True):
-        tick(step)
+        step += 1
         d = -grad if maximize else grad
         if weight_decay:
             d = d + weight_decay * param
@@ -42,7 +38,7 @@ def adam_step(params, grads, means, squares, peaks, steps, hyper, flags):
     for param, grad, mean, square, peak, step in zip(
         params, grads, means, squares, peaks or params, steps, strict=True
     ):
-        tick(step)
+        step += 1
         t = int(step[0])
         g = -grad if maximize else grad
         if decoupled:
