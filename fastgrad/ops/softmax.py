@@ -122,7 +122,7 @@ def cross_entropy(
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not from 0 to 1")
-    shape, target_shape = x.shape, np.shape(target)
+    shape, given = x.shape, target
     x, target = _check_classification("cross_entropy", x, target, weight, reduction)
     options = (ignore_index, reduction, label_smoothing)
     try:
@@ -132,9 +132,9 @@ def cross_entropy(
 
     def vjp(grad):
         grad_x = K.cross_entropy_backward(grad, x, target, saved, weight, *options)
-        return _restore(grad_x, shape)
+        return grad_x if len(shape) == 2 else _restore(grad_x, shape)
 
-    return loss.reshape(target_shape) if reduction == "none" else loss, (vjp,)
+    return loss.reshape(np.shape(given)) if reduction == "none" else loss, (vjp,)
 
 
 @op
