@@ -410,14 +410,13 @@ def _dots(start, stop, a, b, bias, c, swapped, resume, relu):
             flat[i * c_row + j * c_step] = result
 
 
-_one_packed, _one_narrow = (register_jitable(f.__wrapped__) for f in (_packed, _narrow))
-_one_direct = register_jitable(_direct.__wrapped__)
+_one_narrow, _one_direct = (register_jitable(f.__wrapped__) for f in (_narrow, _direct))
 
 
 @kernel(serial=True)
 def _backward(
     start, stop, tile, grad, out, relu, masked, x, weight, grad_x, grad_weight, grad_bias,
-    needs_x, needs_weight, needs_bias, space, size,
+    needs_x, needs_weight, needs_bias, space,
 ):  # fmt: skip
     """The gradients of a small linear layer in one launch; see ``linear_backward``."""
     rows, columns = grad.shape
@@ -429,10 +428,19 @@ def _backward(
             store_part(masked, i, n, if_greater(y, zeros(grad), g, zeros(grad)))
         grad = masked
     if needs_x:
-        _one_packed(
-            0, 1, tile, grad, weight, grad_bias, grad_x, False, True, False, False, 1, 1,
-            space, size,
-        )  # fmt: skip
+        inputs = x.shape[1]
+        panels, strips = (inputs + width - 1) // width, (rows + TILE_ROWS - 1) // TILE_ROWS
+        height = (rows + strips - 1) // strips
+        _pack_turned(weight, space, 0, 0, columns, 0, panels)
+        for top in range(0, rows, height):
+            for panel in range(panels):
+                left = panel * width
+                multiply_tile(
+                    tile, grad, top * columns, columns, 1,
+                    space, left * columns, width, space, 0, 0, columns,
+                    False, grad_bias, 0, 0, False, grad_x, top * inputs + left, inputs,
+                    min(height, rows - top), min(width, inputs - left),
+                )  # fmt: skip
     if needs_weight:
         inputs = x.shape[1]
         if columns < lane and columns < inputs:
@@ -605,13 +613,13 @@ def linear_backward(grad, x, weight, needs=(True, True, True), out=None):
     grad_weight = empty(weight.shape, x.dtype) if needs_weight else nothing
     grad_bias = empty(columns, x.dtype) if needs_bias else nothing.ravel()
     panels = -(-depth * x.itemsize // TILE_WIDTH_BYTES)
-    size = _STRIPS * _STRIP + panels * _DEPTH * (TILE_WIDTH_BYTES // x.itemsize)
-    space = scratch(size + grad_weight.size, x.dtype)
+    packed = panels * columns * (TILE_WIDTH_BYTES // x.itemsize)
+    space = scratch(max(packed, grad_weight.size), x.dtype)
     _backward(
         1, 0,
         tile_address(x.dtype), grad, out if relu else grad, relu,
         empty(grad.shape, grad.dtype) if relu else grad, x, weight, grad_x, grad_weight, grad_bias,
-        needs_x, needs_weight, needs_bias, space, size,
+        needs_x, needs_weight, needs_bias, space,
     )  # fmt: skip
     return (
         grad_x if needs_x else None,
