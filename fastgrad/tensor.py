@@ -350,6 +350,7 @@ def _seed(tensor, gradient, name):
 
 
 def _key(tensor):
+    """What stands for a tensor in the graph: its node, or a leaf itself."""
     return tensor if tensor._node is None else tensor._node
 
 
@@ -439,17 +440,14 @@ def op(rule, name=None):
     def lifted(*operands, **attributes):
         if len(operands) > most or (attributes and not names.isdisjoint(attributes)):
             operands, attributes = _bind(name, parameters, options, operands, attributes)
-        arrays, inputs, needs = [], [], []
+        arrays, record = [], False
         for x in operands:
-            source = None
             if isinstance(x, Tensor):
                 arrays.append(x.data)
                 if x._requires_grad:
-                    source = x if x._node is None else x._node
+                    record = True
             else:
                 arrays.append(x.item() if isinstance(x, np.generic) else x)
-            inputs.append(source)
-            needs.append(source is not None)
         if recording.active is not None and recording.here():
             arrays = recording.active.operands(operands, arrays)
         out, vjp = rule(*arrays, **attributes)
@@ -460,7 +458,14 @@ def op(rule, name=None):
                 if isinstance(x, Tensor) and (x.data is base or x.data.base is base):
                     result._version = x._version  # a view: a change of one is one of both
                     x._version[1] = True
-        if True in needs and vjp is not None and mode.grad_enabled:
+        if record and vjp is not None and mode.grad_enabled:
+            inputs = [
+                (x if x._node is None else x._node)
+                if isinstance(x, Tensor) and x._requires_grad
+                else None
+                for x in operands
+            ]
+            needs = [source is not None for source in inputs]
             if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
                 vjp = tuple([f if need else None for f, need in zip(vjp, needs, strict=False)])
                 plan = plans.get(code := tuple([f and f.__code__ for f in vjp]))

@@ -18,13 +18,14 @@ import inspect
 import threading
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, register_jitable
 
 from . import _pool, _record
 from ._compile import FLAGS, compile_function
-from ._memory import empty_aligned
+from ._memory import aligned_like
 from ._threads import CELLS, policy
 
 _PACKAGE = __name__.rpartition(".")[0] + "."
@@ -159,5 +160,5 @@ def scratch(size, dtype):
     buffers = _scratch.__dict__
     buffer = buffers.get(dtype)
     if buffer is None or buffer.size < size:
-        buffer = buffers[dtype] = empty_aligned((max(size, 4096),), dtype, _PAGE)
+        buffer = buffers[dtype] = aligned_like(np.empty(max(size, 4096), dtype), _PAGE)
     return buffer

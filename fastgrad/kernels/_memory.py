@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 ALIGNMENT = 64  # bytes: a cache line, and a vector
-_LARGE = 1 << 15  # bytes from which aligning, which takes 1.5 µs, pays
+LARGE = 1 << 15  # bytes from which aligning, which takes 1.5 µs, pays
 
 # glibc's parameters, and what they are set to: blocks of up to 32 MB, the most that it allows,
 # come from the heap, which is given back from 256 MB of unused space at its end on.
@@ -42,17 +42,11 @@ class Memory(np.ndarray):
 def empty(shape, dtype):
     """``np.empty``, aligned if large."""
     array = np.empty(shape, dtype)
-    size = array.nbytes
-    return array if size < _LARGE else _on_memory(array.shape, array.dtype, size, ALIGNMENT)
+    return array if array.nbytes < LARGE else aligned_like(array)
 
 
-def empty_aligned(shape, dtype, alignment=ALIGNMENT):
-    """An uninitialised array that starts at a multiple of ``alignment`` bytes."""
-    size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
-    return _on_memory(shape, dtype, size, alignment)
-
-
-def _on_memory(shape, dtype, size, alignment):
-    memory = np.ndarray.__new__(Memory, (size + alignment,), np.uint8)
+def aligned_like(array, alignment=ALIGNMENT):
+    """An uninitialised array of the same kind that starts at a multiple of ``alignment`` bytes."""
+    memory = np.ndarray.__new__(Memory, (array.nbytes + alignment,), np.uint8)
     offset = -memory.__array_interface__["data"][0] % alignment
-    return np.ndarray(shape, dtype, memory, offset)
+    return np.ndarray(array.shape, array.dtype, memory, offset)
