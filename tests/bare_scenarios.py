@@ -43,10 +43,10 @@ def own_kernel(folder, module):
     from fastgrad.kernels import optim
 
     sys.path.insert(0, folder)
-    ours, theirs = np.zeros(1, np.int64), np.zeros(1, np.int64)
-    optim._tick(1, 0, ours)
-    import_module(module)._tick(1, 0, theirs)
-    return [*ours.tolist(), *theirs.tolist()]
+    ours, theirs = np.zeros(1, np.int64), np.zeros((1, 1), np.int64)
+    optim._tick(1, 0, np.array([[ours.ctypes.data]]), 0)
+    import_module(module)._tick(1, 0, theirs, 0)
+    return [*ours.tolist(), *theirs[0].tolist()]
 
 
 def fingerprint():

@@ -354,9 +354,9 @@ _OWN = """
 from fastgrad.kernels._jit import kernel
 
 @kernel
-def _tick(start, stop, out):
-    for i in range(start, stop):
-        out[i] = {value}
+def _tick(start, stop, table, row):
+    for at in range(start, stop):
+        table[row, at] = {value}
 """
 
 

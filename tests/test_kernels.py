@@ -116,7 +116,9 @@ def test_tables_of_arrays_that_do_not_fit_are_refused():
         ([x], [None], TypeError),
         ([x], [np.zeros(3, np.float32)], ValueError),
         ([x], [np.zeros(8, np.float32)[::2]], ValueError),
+        ([x], [np.zeros(4)], ValueError),
+        ([], [], TypeError),
     ):
         with pytest.raises(error):
-            kernels.sgd_step(params, grads, None, [step], hyper, flags)
+            kernels.sgd_step(params, grads, None, [step][: len(params)], hyper, flags)
     assert step[0] == 0

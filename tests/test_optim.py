@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -516,3 +517,32 @@ def test_averages_fade_to_zero_and_not_through_subnormal_numbers(
     for name in averages:
         assert np.isnan(optimizer.state[w][name][3])
         assert not np.delete(optimizer.state[w][name], 3).any()
+
+
+def test_state_of_another_type_is_refused():
+    """As of a model that was converted after the optimizer's first step."""
+    model = nn.Linear(3, 2)
+    optimizer = Adam(model.parameters())
+    model(fg.ones(1, 3)).sum().backward()
+    optimizer.step()
+    model.double()
+    before = model.weight.data.copy()
+    with pytest.raises(ValueError, match=r"float32 .*float64"):
+        optimizer.step()
+    np.testing.assert_array_equal(model.weight.data, before)
+
+
+def test_parameters_and_state_that_were_pickled():
+    def train(model, optimizer):
+        optimizer.zero_grad()
+        model(fg.ones(1, 3)).sum().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+
+    model = nn.Linear(3, 2)
+    optimizer = Adam(model.parameters())
+    train(model, optimizer)
+    twin, twins_optimizer = pickle.loads(pickle.dumps((model, optimizer)))
+    train(model, optimizer)
+    train(twin, twins_optimizer)
+    np.testing.assert_array_equal(twin.weight.data, model.weight.data)

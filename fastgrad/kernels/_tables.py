@@ -28,15 +28,15 @@ BLOCK = 1024  # elements
 # Where a NumPy array keeps what it is, in words of its C struct (``PyArrayObject_fields``): asking
 # for an address in Python takes ten times as long as all the rest of a small update.
 _HEAD = object.__basicsize__ // 8
-_DATA, _NDIM, _SHAPE, _FLAGS = _HEAD, _HEAD + 1, _HEAD + 2, _HEAD + 6
+_DATA, _NDIM, _SHAPE, _TYPE, _FLAGS = (_HEAD + k for k in (0, 1, 2, 5, 6))
 _PLAIN = 0x1 | 0x100 | 0x400  # C-contiguous, aligned, writable
 
 
 def _check_layout():
     sample = np.zeros((2, 3))
     words = (ctypes.c_int64 * (_FLAGS + 1)).from_address(id(sample))
-    seen = words[_DATA], words[_NDIM] & 0xFFFFFFFF, words[_FLAGS] & _PLAIN
-    if seen != (sample.ctypes.data, 2, _PLAIN):
+    seen = words[_DATA], words[_NDIM] & 0xFFFFFFFF, words[_TYPE], words[_FLAGS] & _PLAIN
+    if seen != (sample.ctypes.data, 2, id(sample.dtype), _PLAIN):
         raise ImportError("NumPy's arrays are laid out in an unknown way")
 
 
@@ -47,10 +47,12 @@ def _resolve(table, alike):
     """Replace a table's ids by addresses, and fill in the rest of it.
 
     Returns (blocks, elements), or (-1, number of the array) for one that is not plain, or that is
-    in one of the first ``alike`` columns and has not the size of that in the first.
+    in one of the first ``alike`` columns and has not the type of the very first array, or not the
+    size of that in the first column.
     """
     columns, count = table.shape[0] - ADDRESS, table.shape[1]
     blocks = elements = 0
+    dtype = peek(table[ADDRESS, 0], _TYPE)
     for at in range(count):
         for column in range(columns):
             array = table[ADDRESS + column, at]
@@ -61,8 +63,8 @@ def _resolve(table, alike):
                 table[FIRST, at], table[SIZE, at] = blocks, size
                 blocks += (size + BLOCK - 1) // BLOCK
                 elements += size
-            fits = column >= alike or size == table[SIZE, at]
-            if not fits or peek(array, _FLAGS) & _PLAIN != _PLAIN:
+            same = peek(array, _TYPE) == dtype and size == table[SIZE, at]
+            if not (same or column >= alike) or peek(array, _FLAGS) & _PLAIN != _PLAIN:
                 return -1, column * count + at
             table[ADDRESS + column, at] = peek(array, _DATA)
     return blocks, elements
@@ -81,21 +83,37 @@ def table_of(*columns, steps=None):
     alike = len(columns)
     columns = columns if steps is None else (*columns, steps)
     arrays = list(chain.from_iterable(columns))
-    if not _ARRAYS.issuperset(map(type, arrays)) or len(arrays) != len(columns) * len(columns[0]):
-        raise TypeError("expected sequences of arrays, equally many in each")
+    if (
+        not arrays
+        or not _ARRAYS.issuperset(map(type, arrays))
+        or len(arrays) != len(columns) * len(columns[0])
+    ):
+        raise TypeError("expected sequences of arrays, equally many in each, and at least one")
     table = np.empty((ADDRESS + len(columns), len(columns[0])), np.int64)
     table[ADDRESS:].flat = np.fromiter(map(id, arrays), np.int64, len(arrays))
     blocks, elements = _resolve(table, alike)
     if blocks < 0:
-        bad, of = arrays[elements], columns[0][elements % len(columns[0])]
-        raise ValueError(
-            f"an array of shape {bad.shape}, for one of {of.shape}, does not fit, is strided or "
-            "cannot be written"
-        )
+        usual = [[_of_usual_type(x) for x in column] for column in columns[:alike]]
+        if any(a is not b for a, b in zip(chain.from_iterable(usual), arrays, strict=False)):
+            return table_of(*usual, steps=steps)
+        raise _misfit(arrays[elements], columns[0][elements % len(columns[0])])
     active = _record.recording() if _record.recorder is not None else None
     if active:
         active.tables[id(table)] = arrays
     return table, blocks, elements
+
+
+def _of_usual_type(array):
+    """``array`` with its type as the one object that NumPy has for it; unpickled ones differ."""
+    usual = np.dtype(array.dtype.char)
+    return array.view(usual) if array.dtype == usual and array.dtype is not usual else array
+
+
+def _misfit(array, of):
+    return ValueError(
+        f"an array {array.dtype} {array.shape}, which goes with one {of.dtype} {of.shape}: it has "
+        "another type or size, is strided, or cannot be written"
+    )
 
 
 @register_jitable
