@@ -6,6 +6,7 @@ from .. import ops
 from ..creation import ones, zeros
 from ..ops.matmul import linear_relu
 from ..ops.norm import apply as apply_batch_norm
+from ..tape import recording
 from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
@@ -78,7 +79,8 @@ class BatchNorm1d(Module):
 
     def forward_relu(self, x):
         """``relu(forward(x))`` in one pass."""
-        self.note_mode()
+        if recording.active is not None:
+            self.note_mode()
         return self._normalize(x, relu=True)
 
     def _normalize(self, x, **options):

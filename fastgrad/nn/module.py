@@ -50,12 +50,13 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *args, **kwargs):
-        self.note_mode()
+        if recording.active is not None:
+            self.note_mode()
         return self.forward(*args, **kwargs)
 
     def note_mode(self):
         """Tell a recording that it holds for this mode only."""
-        if recording.active is not None and recording.here():
+        if recording.here():
             recording.active.expect(lambda: self.training)
 
     # ---------------------------------------------------------------- registration
