@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 ALIGNMENT = 64  # bytes: a cache line, and a vector
-LARGE = 1 << 15  # bytes from which aligning, which takes 1.5 µs, pays
+LARGE = 1 << 17  # bytes from which aligning, which takes 1.5 µs, pays
 
 # glibc's parameters, and what they are set to: blocks of up to 32 MB, the most that it allows,
 # come from the heap, which is given back from 256 MB of unused space at its end on.
