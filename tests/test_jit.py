@@ -11,7 +11,7 @@ from fastgrad import kernels
 from fastgrad.kernels import _cache
 from fastgrad.kernels._compile import FLAGS, compile_function
 from fastgrad.kernels._jit import kernel, scratch
-from fastgrad.kernels._memory import aligned_like
+from fastgrad.kernels._memory import aligned
 
 # ------------------------------------------------------------------ arrays
 
@@ -259,7 +259,7 @@ def test_signals_that_end_the_process_or_nothing_stay_as_they_are(handler, monke
 @pytest.mark.parametrize("size", [0, 1, 1023, 100_001])
 def test_aligned_arrays_start_on_a_page(size, dtype):
     for _ in range(5):
-        x = aligned_like(np.empty(size, dtype), 4096)
+        x = aligned((size,), dtype, size * np.dtype(dtype).itemsize, 4096)
         assert (x.shape, x.dtype) == ((size,), np.dtype(dtype))
         assert x.flags.carray
         if size:

@@ -25,7 +25,7 @@ from numba.extending import intrinsic, register_jitable
 
 from . import _pool, _record
 from ._compile import FLAGS, compile_function
-from ._memory import aligned_like
+from ._memory import aligned
 from ._threads import CELLS, policy
 
 _PACKAGE = __name__.rpartition(".")[0] + "."
@@ -160,5 +160,6 @@ def scratch(size, dtype):
     buffers = _scratch.__dict__
     buffer = buffers.get(dtype)
     if buffer is None or buffer.size < size:
-        buffer = buffers[dtype] = aligned_like(np.empty(max(size, 4096), dtype), _PAGE)
+        size = max(size, 4096)
+        buffer = buffers[dtype] = aligned(size, dtype, size * np.dtype(dtype).itemsize, _PAGE)
     return buffer

@@ -42,11 +42,16 @@ class Memory(np.ndarray):
 def empty(shape, dtype):
     """``np.empty``, aligned if large."""
     array = np.empty(shape, dtype)
-    return array if array.nbytes < LARGE else aligned_like(array)
+    size = array.nbytes
+    if size < LARGE:
+        return array
+    shape, dtype = array.shape, array.dtype
+    del array  # its memory is in the cache: the next one is to get it
+    return aligned(shape, dtype, size)
 
 
-def aligned_like(array, alignment=ALIGNMENT):
-    """An uninitialised array of the same kind that starts at a multiple of ``alignment`` bytes."""
-    memory = np.ndarray.__new__(Memory, (array.nbytes + alignment,), np.uint8)
+def aligned(shape, dtype, size, alignment=ALIGNMENT):
+    """An uninitialised array of ``size`` bytes that starts at a multiple of ``alignment``."""
+    memory = np.ndarray.__new__(Memory, (size + alignment,), np.uint8)
     offset = -memory.__array_interface__["data"][0] % alignment
-    return np.ndarray(array.shape, array.dtype, memory, offset)
+    return np.ndarray(shape, dtype, memory, offset)

@@ -53,8 +53,7 @@ def empty(shape, dtype):
     """An array for a result; in a recording one of its arena."""
     if recorder is not None and recorder.thread == threading.get_ident():
         return recorder.arena.empty(shape, dtype)
-    array = np.empty(shape, dtype)
-    return array if array.nbytes < _memory.LARGE else _memory.aligned_like(array)
+    return _memory.empty(shape, dtype)
 
 
 def contiguous(x):
