@@ -176,7 +176,7 @@ def test_large_work_is_shared_out_in_grains():
 
 @needs_two
 @pytest.mark.parametrize(("chunks", "work", "parts"), [
-    (8, 1e9, 16), (8, float("inf"), 16), (3, 1e9, 6), (1, 1e9, 2), (8, 1e5, 10), (8, 1e4, 2),
+    (8, 1e9, 16), (8, float("inf"), 16), (3, 1e9, 6), (1, 1e9, 2), (8, 1e5, 10), (8, 2.5e4, 2),
 ])  # fmt: skip
 def test_a_share_is_cut_into_chunks_worth_a_claim(chunks, work, parts):
     fastgrad.set_num_threads(2)

@@ -19,7 +19,7 @@ from . import _cache, _pool
 # (see benchmarks/sweep.py). A sleeper may miss as much as it would cost to wake it up.
 _SHARE_FACTOR, _WAKE_FACTOR = 24, 1
 # Whatever is measured, on however busy a machine: not below, not above
-_SHARE_BOUNDS, _WAKE_BOUNDS = (4_000, 30_000), (10_000, 300_000)
+_SHARE_BOUNDS, _WAKE_BOUNDS = (6_000, 20_000), (10_000, 300_000)
 _LAUNCHES, _NAPS = 400, 12
 _WORK = 200_000  # ns of a job that wakes threads up
 
@@ -80,10 +80,9 @@ def _measure(run, idle, cells, idle_time):
         return time.perf_counter_ns() - began
 
     try:
-        alone = sorted(launch(threads, 0) for _ in range(_LAUNCHES))
-        shared = sorted(launch(threads, 1) for _ in range(_LAUNCHES))
-        tenth = _LAUNCHES // 10  # without those that something came between
-        share = shared[tenth] - alone[tenth]
+        # Medians: launches to which no other thread came are cheap, interrupted ones dear.
+        share = -median(launch(threads, 0) for _ in range(_LAUNCHES))
+        share += median(launch(threads, 1) for _ in range(_LAUNCHES))
         pauses = max(threads, int(cells[_pool.SPINS]) * _WORK // idle_time)
         work = median(launch(pauses, 0) for _ in range(5))
         naps = []
