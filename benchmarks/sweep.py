@@ -11,6 +11,7 @@ PyTorch's steps stand beside ours. With ``--out``, writes sweep.json, sweep.md a
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -109,6 +110,7 @@ def main():
 
     libraries = {"": with_fastgrad}
     if options.torch:
+        os.environ.setdefault("PEER_THREADS", str(len(os.sched_getaffinity(0))))
         import with_torch
 
         libraries["torch "] = with_torch

@@ -366,14 +366,8 @@ def serve(base, worker):
             spins = 0
 
 
-def spin(count):
-    """Spin ``count`` times, as an idle worker does."""
-    for _ in range(count):
-        pause()
-
-
 def idle(context, start, stop):
-    """A job of as many pauses as it has items, to measure what sharing costs."""
+    """A job that spins as an idle worker does, once for each item; to measure with."""
     for _ in range(stop - start):
         pause()
     return 0

@@ -97,7 +97,7 @@ def table_of(*columns, steps=None):
         if any(a is not b for a, b in zip(chain.from_iterable(usual), arrays, strict=False)):
             return table_of(*usual, steps=steps)
         raise _misfit(arrays[elements], columns[0][elements % len(columns[0])])
-    active = _record.recording() if _record.recorder is not None else None
+    active = _record.recording()
     if active:
         active.tables[id(table)] = arrays
     return table, blocks, elements

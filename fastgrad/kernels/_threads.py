@@ -89,7 +89,6 @@ _SIGNATURES = {
     "thread": _INT(_INT),
     "serve": types.void(_INT, _INT),
     "wake": types.void(_INT, _INT),
-    "spin": types.void(_INT),
     "idle": _INT(_INT, _INT, _INT),
 }
 
@@ -104,9 +103,9 @@ def _prepare_cells():
     cells[_pool.SLEEP : _pool.WHO + 1] = _system()[:4]
     cells[_pool.RUN] = compiled("run").address
     compiled("serve"), compiled("wake")
-    spins, spin = 2_000, compiled("spin").ctypes
+    spins, idle = 2_000, compiled("idle").ctypes
     started = time.perf_counter_ns()
-    spin(spins)
+    idle(0, 0, spins)
     cells[_pool.SPINS] = IDLE * spins // max(1, time.perf_counter_ns() - started)
 
 
