@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from ._compile import compile_callback
 from ._cpu import vector_registers
-from ._simd import (
+from ._llvm import (
     constant,
     lane_mask,
     masked_load,

@@ -29,6 +29,7 @@ from numba.extending import intrinsic, register_jitable
 from . import _record, _simd
 from ._compile import compile_callback
 from ._cpu import target
+from ._llvm import call_llvm
 from ._pool import ESCAPED, THRESHOLD, emit_run, is_recorded, peek, poke
 from ._threads import CELLS, compiled, policy
 
@@ -145,10 +146,10 @@ def save_flags(typing_context):
         builder.store(_INT64(0), cell)
         if target()[0].startswith("x86_64"):
             place = builder.bitcast(cell, _BYTES)
-            _simd.call_llvm(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), place)
+            call_llvm(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), place)
             return builder.load(cell)
         if target()[0].startswith(("aarch64", "arm64")):
-            return _simd.call_llvm(builder, "llvm.aarch64.get.fpsr", _INT64)
+            return call_llvm(builder, "llvm.aarch64.get.fpsr", _INT64)
         return builder.load(cell)
 
     return types.int64(), codegen
@@ -161,9 +162,9 @@ def restore_flags(typing_context, flags):
     def codegen(context, builder, sig, args):
         if target()[0].startswith("x86_64"):
             place = builder.bitcast(cgutils.alloca_once_value(builder, args[0]), _BYTES)
-            _simd.call_llvm(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), place)
+            call_llvm(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), place)
         elif target()[0].startswith(("aarch64", "arm64")):
-            _simd.call_llvm(builder, "llvm.aarch64.set.fpsr", ir.VoidType(), args[0])
+            call_llvm(builder, "llvm.aarch64.set.fpsr", ir.VoidType(), args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen

@@ -13,12 +13,10 @@ from ._simd import (
     lane_max,
     lane_sum,
     lanes,
-    load,
-    load_part,
     maximum,
+    read,
     splat,
-    store,
-    store_part,
+    write,
     zeros,
 )
 from ._tables import ADDRESS, LIKE, SIZE, array_at, piece, table_of
@@ -50,11 +48,8 @@ def _partial_norms(start, stop, table, like, power, partial):
                 value += abs(float(x[i])) ** power
         else:
             total = zeros(like)
-            whole = begin + (end - begin) // lane * lane
-            for i in range(begin, whole, lane):
-                total = _gather(total, load(x, i), power)
-            if whole < end:
-                total = _gather(total, load_part(x, whole, end - whole, 0.0), power)
+            for i in range(begin, end, lane):
+                total = _gather(total, read(x, i, min(lane, end - i)), power)
             value = float(lane_max(total) if power == math.inf else lane_sum(total))
         partial[number] = value
 
@@ -95,12 +90,9 @@ def _scale(start, stop, table, like, norm, limit):
     while block < stop:
         at, begin, end, block = piece(table, at, block, stop)
         x = array_at(table[ADDRESS, at], table[SIZE, at], like)
-        whole = begin + (end - begin) // lane * lane
-        for i in range(begin, whole, lane):
-            store(x, i, load(x, i) * factor)
-        if whole < end:
-            n = end - whole
-            store_part(x, whole, n, load_part(x, whole, n, 0.0) * factor)
+        for i in range(begin, end, lane):
+            n = min(lane, end - i)
+            write(x, i, n, read(x, i, n) * factor)
 
 
 def clip_norm(arrays, norm, limit):
@@ -123,12 +115,9 @@ def _clamp_all(start, stop, table, like, limit):
     while block < stop:
         at, begin, end, block = piece(table, at, block, stop)
         x = array_at(table[ADDRESS, at], table[SIZE, at], like)
-        whole = begin + (end - begin) // lane * lane
-        for i in range(begin, whole, lane):
-            store(x, i, _clamp(load(x, i), low, high))
-        if whole < end:
-            n = end - whole
-            store_part(x, whole, n, _clamp(load_part(x, whole, n, 0.0), low, high))
+        for i in range(begin, end, lane):
+            n = min(lane, end - i)
+            write(x, i, n, _clamp(read(x, i, n), low, high))
 
 
 def clip_value(arrays, limit):
@@ -145,7 +134,7 @@ def _zero(start, stop, table, like):
         at, begin, end, block = piece(table, at, block, stop)
         x = array_at(table[ADDRESS, at], table[SIZE, at], like)
         for i in range(begin, end, lane):
-            store_part(x, i, min(lane, end - i), nothing)
+            write(x, i, min(lane, end - i), nothing)
 
 
 def zero(arrays):

@@ -23,10 +23,11 @@ from ._simd import (
     load,
     load_part,
     maximum,
+    read,
     splat,
     sqrt,
-    store,
     store_part,
+    write,
     zeros,
 )
 
@@ -42,26 +43,15 @@ _VECTORS = 4  # of channels, side by side: as many sums run at once
 
 
 @register_jitable
-def _read(x, at, count):
-    """The vector of the ``count`` elements from ``at`` on, then zeros."""
-    return load(x, at) if count == lanes(x) else load_part(x, at, count, 0.0)
-
-
-@register_jitable
 def _put(out, at, count, value, relu):
-    if relu:
-        value = maximum(value, zeros(out))
-    if count == lanes(out):
-        store(out, at, value)
-    else:
-        store_part(out, at, count, value)
+    write(out, at, count, maximum(value, zeros(out)) if relu else value)
 
 
 @register_jitable
 def _take(grad, out, at, count, relu):
     """A vector of the gradient, behind the ReLU whose result is ``out``."""
-    value = _read(grad, at, count)
-    return if_greater(_read(out, at, count), zeros(grad), value, zeros(grad)) if relu else value
+    value = read(grad, at, count)
+    return if_greater(read(out, at, count), zeros(grad), value, zeros(grad)) if relu else value
 
 
 @register_jitable
@@ -182,7 +172,7 @@ def _forward_columns(
             offset = load_part(bias, at, count, 0.0)
             for row in range(rows):
                 i = at + row * n
-                _put(out, i, count, fma(_read(x, i, count) - mean, gain, offset), relu)
+                _put(out, i, count, fma(read(x, i, count) - mean, gain, offset), relu)
 
 
 @kernel
@@ -210,9 +200,9 @@ def _backward_columns(
                 mean_grad, slope = sums[k] / size, both / size * inverse
             for row in range(rows):
                 i = at + row * n
-                d = _read(x, i, count) - center
+                d = read(x, i, count) - center
                 value = _take(grad, out, i, count, relu) - mean_grad - d * slope
-                _put(grad_x, i, count, value * gain, False)
+                write(grad_x, i, count, value * gain)
 
 
 @register_jitable
@@ -275,7 +265,7 @@ def _normalize(x, out, at, n, center, gain, offset, relu):
     lane = lanes(x)
     for i in range(at, at + n, lane):
         count = min(lane, at + n - i)
-        _put(out, i, count, fma(_read(x, i, count) - center, gain, offset), relu)
+        _put(out, i, count, fma(read(x, i, count) - center, gain, offset), relu)
 
 
 @kernel
@@ -297,7 +287,7 @@ def _backward_channels(
                 count = min(lane, i + n - j)
                 g = _take(grad, out, j, count, relu)
                 s += g
-                q = fma(g, _read(x, j, count) - center, q)
+                q = fma(g, read(x, j, count) - center, q)
             sum_grad += float(lane_sum(s))
             sum_both += float(lane_sum(q))
         sum_both *= inverse
@@ -311,9 +301,9 @@ def _backward_channels(
             i = at + item * step
             for j in range(i, i + n, lane):
                 count = min(lane, i + n - j)
-                d = _read(x, j, count) - center
+                d = read(x, j, count) - center
                 value = _take(grad, out, j, count, relu) - mean_grad - d * slope
-                _put(grad_x, j, count, value * gain, False)
+                write(grad_x, j, count, value * gain)
 
 
 @kernel

@@ -14,7 +14,7 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._pool import peek, poke
-from ._simd import fma, if_greater, lanes, load, load_part, maximum, splat, sqrt, store, store_part
+from ._simd import fma, if_greater, lanes, maximum, read, splat, sqrt, write
 from ._tables import ADDRESS, LIKE, SIZE, array_at, piece, table_of
 
 __all__ = ["adam_step", "sgd_step"]
@@ -68,21 +68,13 @@ def _sgd(start, stop, table, like, hyper, flags):
         grad = array_at(table[ADDRESS + 1, at], size, like)
         buffer = array_at(table[ADDRESS + 2, at], size, like)
         first = peek(table[ADDRESS + 3, at], 0) == 1
-        whole = begin + (end - begin) // lane * lane
-        for i in range(begin, whole, lane):
-            old = load(buffer, i) if has_momentum else values[0]
-            p, b = _sgd_vector(load(param, i), load(grad, i), old, values, switches, first)
-            store(param, i, p)
+        for i in range(begin, end, lane):
+            n = min(lane, end - i)
+            old = read(buffer, i, n) if has_momentum else values[0]
+            p, b = _sgd_vector(read(param, i, n), read(grad, i, n), old, values, switches, first)
+            write(param, i, n, p)
             if has_momentum:
-                store(buffer, i, b)
-        if whole < end:
-            n = end - whole
-            old = load_part(buffer, whole, n, 0.0) if has_momentum else values[0]
-            p, g = load_part(param, whole, n, 0.0), load_part(grad, whole, n, 0.0)
-            p, b = _sgd_vector(p, g, old, values, switches, first)
-            store_part(param, whole, n, p)
-            if has_momentum:
-                store_part(buffer, whole, n, b)
+                write(buffer, i, n, b)
 
 
 def sgd_step(params, grads, buffers, steps, hyper, flags):
@@ -142,31 +134,18 @@ def _adam(start, stop, table, like, hyper, flags):
         t = float(peek(table[ADDRESS + 5, at], 0))
         rate = splat(like, lr / (1.0 - beta1**t))
         rates = rate, splat(like, 1.0 / np.sqrt(1.0 - beta2**t))
-        whole = begin + (end - begin) // lane * lane
-        for i in range(begin, whole, lane):
-            old = load(peak, i) if amsgrad else rate
+        for i in range(begin, end, lane):
+            n = min(lane, end - i)
+            old = read(peak, i, n) if amsgrad else rate
             p, m, v, top = _adam_vector(
-                load(param, i), load(grad, i), load(mean, i), load(square, i), old,
+                read(param, i, n), read(grad, i, n), read(mean, i, n), read(square, i, n), old,
                 values, rates, switches,
             )  # fmt: skip
-            store(param, i, p)
-            store(mean, i, m)
-            store(square, i, v)
+            write(param, i, n, p)
+            write(mean, i, n, m)
+            write(square, i, n, v)
             if amsgrad:
-                store(peak, i, top)
-        if whole < end:
-            n = end - whole
-            old = load_part(peak, whole, n, 0.0) if amsgrad else rate
-            p, m, v, top = _adam_vector(
-                load_part(param, whole, n, 0.0), load_part(grad, whole, n, 0.0),
-                load_part(mean, whole, n, 0.0), load_part(square, whole, n, 0.0), old,
-                values, rates, switches,
-            )  # fmt: skip
-            store_part(param, whole, n, p)
-            store_part(mean, whole, n, m)
-            store_part(square, whole, n, v)
-            if amsgrad:
-                store_part(peak, whole, n, top)
+                write(peak, i, n, top)
 
 
 def adam_step(params, grads, means, squares, peaks, steps, hyper, flags):

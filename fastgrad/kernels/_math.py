@@ -1,0 +1,124 @@
+"""Elementary functions as formulas on ``Expr``: the same for a scalar and for a vector.
+
+Coefficients are minimax fits of the named remainder on the reduced interval.
+tests/test_math.py measures the error of each function over its whole range.
+"""
+
+from ._llvm import Expr
+
+_LOG2E = 1.4426950408889634
+_EXP = {  # (exp(r) - 1 - r) / r² on |r| <= ln(2) / 2
+    True: (0.5, 0.166665769896987757, 0.0416665546172045742, 0.00836317905272257737,
+           0.00139261835877134945),
+    False: (0.5, 0.16666666666666671, 0.0416666666666666698, 0.00833333333332613513,
+            0.00138888888888837483, 0.000198412698748206253, 0.0000248015873255477412,
+            2.75572554002064244e-6, 2.75572736431102953e-7, 2.51052170047207452e-8,
+            2.09146869680868772e-9),
+}  # fmt: skip
+_LOG = (  # (log((1+s)/(1-s)) / s - 2) / s², as a polynomial in s², on s² <= 0.02945, float64
+    0.66666666666666697, 0.39999999999899239, 0.285714286260958915, 0.222222111151441615,
+    0.181828905566956035, 0.153316740301678619, 0.146170375487916501,
+)  # fmt: skip
+_LOG1P = (  # (log1p(f) - f + f²/2) / f³ on √½ - 1 <= f <= √2 - 1, float32
+    0.333333126, -0.250000096, 0.200021192, -0.1666799618, 0.1421954128, -0.1240557464,
+    0.1188823156, -0.1167577669, 0.06746642088,
+)  # fmt: skip
+_TANH_ABOVE, _TANH_BELOW = (  # tanh(x) / x as a ratio of polynomials in x² on |x| <= 9, float32
+    (0.99999997835664123, 0.13377764968105318, 0.0034917149565033617, 2.0545290645177614e-05,
+     1.3266074584043211e-08),
+    (1.0, 0.46711079684333057, 0.025862249020671586, 0.00032792987502829995,
+     7.7403476565195663e-07),
+)  # fmt: skip
+_TANH = (  # (tanh(x) / x - 1) / x², as a polynomial in x², on x² <= 0.3907, float64
+    -0.333333333333333333, 0.133333333333333207, -0.0539682539682358663,
+    0.0218694885351314377, -0.00886323549975519073, 0.00359212750687750155,
+    -0.00145582839279676828, 0.000589981770846714141, -0.000238889254867531067,
+    0.0000960405544531561618, -0.0000370801158559385797, 0.0000122089515626290787,
+    -2.43840039938876906e-6,
+)  # fmt: skip
+# ln(2) in two pieces: the high one has trailing zeros, so that n * high is exact.
+_LN2 = {
+    True: (0.693145751953125, 1.42860682030941723e-6),
+    False: (0.6931471803691238, 1.9082149292705877e-10),
+}
+_MANTISSA = {True: (23, 127), False: (52, 1023)}  # bits, exponent bias
+
+
+def exp(x):
+    """e^x = 2^n · e^r with n = round(x / ln 2); 2^n in two factors reaches 0, subnormals and ∞."""
+    single, builder = x.single, x.builder
+    low, high = (-104.0, 89.0) if single else (-746.0, 710.0)
+    # Clamped by selects that keep NaN: every comparison with NaN is false.
+    x = x.less(low).select(x.like(low), x)
+    x = x.greater(high).select(x.like(high), x)
+    bits, bias = _MANTISSA[single]
+    magic = 1.5 * 2.0**bits  # adding it rounds to an integer, left in the low bits
+    shifted = x.fma(_LOG2E, magic)
+    n = shifted - magic
+    ln2_high, ln2_low = _LN2[single]
+    r = n.fma(-ln2_low, n.fma(-ln2_high, x))
+    p = (r * r).fma(r.polynomial(*_EXP[single]), r) + 1.0
+    count = builder.sub(shifted.bits(), x.like(magic).bits())
+    half = builder.ashr(count, x.int_constant(1))
+
+    def power_of_two(k):
+        biased = builder.add(k, x.int_constant(bias))
+        return x.from_bits(builder.shl(biased, x.int_constant(bits)))
+
+    return p * power_of_two(half) * power_of_two(builder.sub(count, half))
+
+
+def log(x):
+    """log x = e · ln 2 + log1p(f), 1 + f in [√½, √2); fdlibm's arrangement of the terms."""
+    single, builder = x.single, x.builder
+    bits, bias = _MANTISSA[single]
+    tiny = 2.0 ** (1 - bias)
+    scale = 2.0 ** (bits + 2)
+    subnormal = x.less(tiny)
+    scaled = subnormal.select(x * scale, x)
+    # Subtracting the bits of √½ puts the exponent where the significand crosses √½, not 1.
+    offset = builder.sub(scaled.bits(), x.like(0.7071067811865476).bits())
+    exponent = builder.ashr(offset, x.int_constant(bits))
+    mantissa = builder.sub(scaled.bits(), builder.shl(exponent, x.int_constant(bits)))
+    e = Expr(builder, builder.sitofp(exponent, x.value.type))
+    e = e - subnormal.select(x.like(float(bits + 2)), 0.0)
+    f = x.from_bits(mantissa) - 1.0
+    ln2_high, ln2_low = _LN2[single]
+    half_square = f * f * 0.5
+    if single:
+        tail = (f * f * f).fma(f.polynomial(*_LOG1P), e * ln2_low)
+    else:
+        s = f / (f + 2.0)
+        z = s * s
+        tail = s.fma(half_square + z * z.polynomial(*_LOG), e * ln2_low)
+    result = e.fma(ln2_high, f - (half_square - tail))
+    infinity = x.like(float("inf"))
+    result = x.less(infinity).select(result, x)  # +∞ and NaN pass through
+    result = x.greater(0.0).select(result, x.like(float("nan")))
+    result = x._compare("==", 0.0).select(x.like(float("-inf")), result)
+    return x.ordered().select(result, x)
+
+
+def tanh(x):
+    """float32: a ratio of polynomials. float64: 1 - 2 / (e^{2|x|} + 1), and near 0 a polynomial."""
+    size, z, one = x.abs(), x * x, x.like(1.0)
+    if x.single:
+        bound = x.like(9.0)
+        z = size.greater(bound).select(bound * bound, z)
+        ratio = z.polynomial(*_TANH_ABOVE) / z.polynomial(*_TANH_BELOW)
+        result = size.greater(bound).select(bound, size) * ratio
+        return result.greater(one).select(one, result).copysign(x)
+    near = (size * z).fma(z.polynomial(*_TANH), size)
+    far = one - x.like(2.0) / (exp(size * 2.0) + 1.0)
+    return size.less(0.625).select(near, far).copysign(x)
+
+
+def sigmoid(x):
+    """1 / (1 + e^-|x|), or its complement: e never overflows, small results keep their digits."""
+    e = exp(-x.abs())
+    top = x.less(0.0).select(e, e.like(1.0))
+    return top / (e + 1.0)
+
+
+def sqrt(x):
+    return x._call("llvm.sqrt")
