@@ -45,7 +45,8 @@ def gather():
     """The ``Facts`` of this process. Starts the pool, to measure what sharing a job costs."""
     facts = Facts(_versions(), get_backend(), _cpu_name(), dict(os.environ))
     try:
-        from ..kernels import _cache, _cpu, _threads, gather
+        from ..kernels import _cache, _cpu, _threads
+        from ..kernels.gather import _gather_rows
     except Exception as error:  # Numba broken in whichever way: that is what doctor is asked
         facts.numba_error = _in_words(error)
         return facts
@@ -54,7 +55,7 @@ def gather():
     facts.registers, facts.vector_bytes = _cpu.vector_registers()
     facts.threads, facts.limits = _threads.policy.threads, _threads.policy.limits
     try:
-        facts.launch_us = _launch_cost(_threads.policy, gather._gather_rows)
+        facts.launch_us = _launch_cost(_threads.policy, _gather_rows)
         if facts.launch_us is not None:
             facts.shared_from_us = _threads.policy.threshold / 1e3
     except Exception as error:  # a system without semaphores, for instance

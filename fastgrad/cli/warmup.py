@@ -35,15 +35,14 @@ def _jobs():
     import numpy as np
 
     from .. import kernels
-    from ..kernels import elementwise
     from ..kernels._ufunc import Elementwise
 
-    for value in vars(elementwise).values():
-        if isinstance(value, Elementwise):
-            yield lambda value=value: value.ufunc
+    for kernel in Elementwise.all:
+        yield lambda kernel=kernel: kernel.ufunc
     for dtype in (np.float32, np.float64):
         yield from _products(kernels, np, dtype)
         yield from _reductions(kernels, np, dtype)
+        yield from _scans(kernels, np, dtype)
         yield from _losses(kernels, np, dtype)
         yield from _training(dtype)
     yield lambda: kernels.gather_rows(np.ones((3, 2), np.float32), np.arange(2))
@@ -61,17 +60,35 @@ def _products(kernels, np, dtype):
     yield lambda: kernels.matmul_tn(zeros(16, 32), zeros(16, 64))  # tall
     yield lambda: kernels.linear_backward(zeros(16, 16), zeros(16, 16), zeros(16, 16))
     yield lambda: kernels.transpose(zeros(16, 17))
+    yield lambda: kernels.bmm(zeros(3, 16, 16), zeros(3, 16, 16))
+    yield lambda: kernels.bmm(zeros(3, 16, 16), zeros(3, 16, 1))  # dot products
 
 
 def _reductions(kernels, np, dtype):
     x = np.ones((8, 1000), dtype)
-    for name in ("sum", "mean", "amax"):
-        for axes in ((0,), (1,)):
+    names = ("sum", "mean", "amax", "amin", "prod", "sum_squares", "sum_abs", "var", "logsumexp")
+    for name in names:
+        for axes in ((0,), (1,), (0, 1)):
             yield lambda name=name, axes=axes: getattr(kernels, name)(x, axes)
     yield lambda: kernels.amax_backward(np.ones(8, dtype), x, np.ones(8, dtype), (1,))
     yield lambda: kernels.argmax(x)
+    yield lambda: kernels.argmin(x)
     yield lambda: kernels.expand(x[:1], x.shape)
     yield lambda: kernels.expand(x[:, :1], x.shape)
+
+
+def _scans(kernels, np, dtype):
+    x, index = np.ones((8, 4), dtype), np.zeros((8, 2), np.int64)
+    for name in ("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"):
+        yield lambda name=name: getattr(kernels, name)(x, 1)
+    yield lambda: kernels.cumsum(x, 1, True)
+    yield lambda: kernels.cumprod_backward(x, x, x, 1)
+    yield lambda: kernels.prod_backward(x[:, 0], x, 1)
+    yield lambda: kernels.logcumsumexp_backward(x, x, x, 1)
+    yield lambda: kernels.order(x, 1)
+    yield lambda: kernels.top(x, 1, 1)
+    yield lambda: kernels.kth(x, 1, 1)
+    yield lambda: kernels.put_along(kernels.take_along(x, index, 1), index, x.shape, 1)
 
 
 def _losses(kernels, np, dtype):

@@ -12,27 +12,37 @@ Importing this package compiles nothing: a kernel is compiled, or loaded from th
 is first called, an element-wise one when it is first looked up.
 """
 
-from . import elementwise
 from ._ufunc import Elementwise
+from .arithmetic import *
+from .bmm import *
 from .clip import *
-from .elementwise import copy, fill
+from .comparison import *
+from .copy import *
+from .functions import *
 from .gather import *
+from .index import *
 from .matmul import *
+from .mse import *
 from .norm import *
 from .optim import *
 from .random import *
 from .reduce import *
+from .scan import *
 from .softmax import *
+from .sort import *
+from .statistics import *
+
+_elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}
+for _name in _elementwise:
+    del globals()[_name]  # __getattr__ gives the ufunc
 
 
 def __getattr__(name):
-    declaration = vars(elementwise).get(name)
-    if not isinstance(declaration, Elementwise):
+    if name not in _elementwise:
         raise AttributeError(f"fastgrad.kernels has no kernel {name!r}")
-    globals()[name] = declaration.ufunc
-    return declaration.ufunc
+    globals()[name] = _elementwise[name].ufunc
+    return globals()[name]
 
 
 def __dir__():
-    lazy = (name for name, value in vars(elementwise).items() if isinstance(value, Elementwise))
-    return sorted({*globals(), *lazy})
+    return sorted({*globals(), *_elementwise})

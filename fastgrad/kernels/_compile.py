@@ -30,7 +30,7 @@ def compile_function(function, name, cached=True):
     To Numba, a read-only or strided array has a type of its own. Instead of compiling for that,
     in the middle of somebody's training, the call is made again with a plain copy.
     """
-    dispatcher = numba.njit(**FLAGS)(function)
+    dispatcher = numba.njit(**FLAGS)(named(function, name))
     if cached:
         dispatcher._cache = KernelCache(name)
     compile_for = dispatcher._compile_for_args
@@ -52,6 +52,17 @@ def compile_function(function, name, cached=True):
 
     dispatcher._compile_for_args = compile_for_plain
     return dispatcher
+
+
+def named(function, name):
+    """``function`` under a name that no other has.
+
+    Numba makes the name of a symbol of a function's name and of a number that is counted up in each
+    process. Code from the cache was compiled in many processes: of two kernels whose names and
+    numbers are the same, the one loaded first would run for both.
+    """
+    function.__qualname__ = name.replace(".", "_")
+    return function
 
 
 @contextlib.contextmanager
@@ -81,6 +92,7 @@ def _is_plain(x):
 def compile_callback(function, sig, name):
     """``function`` compiled to a C callback: an object with an ``address``, to be kept alive."""
     parts = (sig.args, sig.return_type)
+    function = named(function, name)
     callback = CFunc(function, parts, locals={}, options={**FLAGS, "nopython": True})
     callback._cache = KernelCache(name)
     with _uninterrupted():

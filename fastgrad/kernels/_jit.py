@@ -120,6 +120,7 @@ def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_erro
     if on_error is not None and not serial:
         raise TypeError(f"kernel {function.__name__}: only a serial kernel can return an error")
     name = f"{function.__module__.rpartition('.')[2]}.{function.__name__.lstrip('_')}"
+    function.__qualname__ = function.__name__  # of its own, see ``named``
     source = _entry_of(function, plan, grain=grain, chunks=0 if serial else chunks)
     entry = compile_function(source, name, function.__module__.startswith(_PACKAGE))
 

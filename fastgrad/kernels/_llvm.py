@@ -135,6 +135,9 @@ class Expr:
     def less(self, other):
         return self._compare("<", other)
 
+    def equal(self, other):
+        return self._compare("==", other)
+
     def _compare(self, sign, other):
         return _Condition(
             self.builder, self.builder.fcmp_ordered(sign, self.value, self._lift(other).value)

@@ -36,6 +36,25 @@ _TANH = (  # (tanh(x) / x - 1) / x², as a polynomial in x², on x² <= 0.3907, 
     0.0000960405544531561618, -0.0000370801158559385797, 0.0000122089515626290787,
     -2.43840039938876906e-6,
 )  # fmt: skip
+_ERF_NEAR = {  # erf(x) / x, as a polynomial in x², on |x| <= 1
+    True: (1.12837917, -0.376126267, 0.112835947, -0.026854212, 0.00518908742, -0.000801686429,
+           7.87587506e-5),
+    False: (1.12837916709551257, -0.376126389031837481, 0.112837916709548787,
+            -0.0268661706450767932, 0.00522397762481801447, -0.000854832698083378991,
+            0.000120553311116427109, -0.0000149255952668311816, 1.6461000484121368e-6,
+            -1.6350312701054695e-7, 1.46597752740474358e-8, -1.13728488567916737e-9,
+            5.9571761477489114e-11),
+}  # fmt: skip
+_ERF_FAR = {  # e^(x²) · erfc(x), as a polynomial in (x - 2.5) / (x + 2.5), on 1 <= x <= 4 or 6
+    True: (0.210806368, -0.371736785, 0.251712217, -0.125030181, 0.0399643866, -0.00398635031,
+           -0.00311584981),
+    False: (0.210806364061143581, -0.371736733948973352, 0.251713193217449305,
+            -0.125033052378829315, 0.0399225390755847592, -0.00399370116585823804,
+            -0.00264236596429740316, 0.000875915450133760759, 0.000228380378908600814,
+            -0.000128877171331295698, -0.0000341822381333152309, 0.0000186144575520800054,
+            7.55259432313950232e-6, -2.29811025197359551e-6, -1.80200386534486076e-6,
+            7.77333159740478531e-8, 3.44189246129556545e-7, 6.96119156022916801e-8),
+}  # fmt: skip
 # ln(2) in two pieces: the high one has trailing zeros, so that n * high is exact.
 _LN2 = {
     True: (0.693145751953125, 1.42860682030941723e-6),
@@ -95,7 +114,7 @@ def log(x):
     infinity = x.like(float("inf"))
     result = x.less(infinity).select(result, x)  # +∞ and NaN pass through
     result = x.greater(0.0).select(result, x.like(float("nan")))
-    result = x._compare("==", 0.0).select(x.like(float("-inf")), result)
+    result = x.equal(0.0).select(x.like(float("-inf")), result)
     return x.ordered().select(result, x)
 
 
@@ -122,3 +141,14 @@ def sigmoid(x):
 
 def sqrt(x):
     return x._call("llvm.sqrt")
+
+
+def erf(x):
+    """Near 0 x · P(x²); beyond 1, 1 - e^(-x²) · Q, whose second term stays below 0.16."""
+    size = x.abs()
+    near = x * (x * x).polynomial(*_ERF_NEAR[x.single])
+    bound = 4.0 if x.single else 6.0
+    y = size.greater(bound).select(x.like(bound), size)
+    q = ((y - 2.5) / (y + 2.5)).polynomial(*_ERF_FAR[x.single])
+    far = (x.like(1.0) - exp(-(y * y)) * q).copysign(x)
+    return size.greater(1.0).select(far, near)

@@ -243,6 +243,18 @@ def by_numpy(function, inputs, out):
     return out
 
 
+def call_numpy(function, *arrays, **options):
+    """``function(*arrays, **options)`` of NumPy, noted where a recording is on."""
+    if recorder is None or recording() is None:
+        return function(*arrays, **options)
+
+    def run(*arrays, out):
+        result = function(*arrays, **options)
+        return result if out is None else np.copyto(out, result)
+
+    return by_numpy(run, arrays, None)
+
+
 def address(array):
     """Of an array's first element."""
     return array.__array_interface__["data"][0]

@@ -29,6 +29,7 @@ from ._llvm import (
     INT64,
     VECTOR_BYTES,
     Expr,
+    call_llvm,
     constant,
     lane_mask,
     masked_load,
@@ -79,6 +80,7 @@ log = _unary(_math.log, "log")
 tanh = _unary(_math.tanh, "tanh")
 sigmoid = _unary(_math.sigmoid, "sigmoid")
 sqrt = _unary(_math.sqrt, "sqrt")
+erf = _unary(_math.erf, "erf")
 
 
 @intrinsic
@@ -113,6 +115,17 @@ def if_greater(typing_context, a, b, yes, no):
     def codegen(context, builder, sig, args):
         x, y, chosen, other = (Expr(builder, arg) for arg in args)
         return x.greater(y).select(chosen, other).value
+
+    return a(a, a, a, a), codegen
+
+
+@intrinsic
+def if_equal(typing_context, a, b, yes, no):
+    """``yes`` where ``a == b``, else ``no`` (also where either is NaN), for floats or vectors."""
+
+    def codegen(context, builder, sig, args):
+        x, y, chosen, other = (Expr(builder, arg) for arg in args)
+        return x.equal(y).select(chosen, other).value
 
     return a(a, a, a, a), codegen
 
@@ -186,6 +199,25 @@ def load_part(typing_context, x, index, count, fill):
         return masked_load(builder, pointer, mask, splat_value(builder, fill, kind))
 
     return Vector(x.dtype)(x, types.int64, types.int64, fill), codegen
+
+
+@intrinsic
+def load_flags(typing_context, flags, index, count, like):
+    """``count`` bools from ``index`` on as 1.0 and 0.0, in the element type of the array ``like``.
+
+    Lanes from ``count`` on are zero.
+    """
+    kind = vector_of(like.dtype)
+
+    def codegen(context, builder, sig, args):
+        whole = ir.VectorType(ir.IntType(8), kind.count)
+        place = _pointer(context, builder, sig.args[0], args[0], args[1])
+        place = builder.bitcast(place, whole.as_pointer())
+        mask, name = lane_mask(builder, args[2], kind), f"llvm.masked.load.v{kind.count}i8.p0"
+        bits = call_llvm(builder, name, whole, place, INT32(1), mask, ir.Constant(whole, None))
+        return builder.uitofp(bits, kind)
+
+    return Vector(like.dtype)(flags, types.int64, types.int64, like), codegen
 
 
 @intrinsic
@@ -331,7 +363,9 @@ def _horizontal(combine, name):
 
 
 lane_sum = _horizontal(lambda a, b: a + b, "lane_sum")
+lane_prod = _horizontal(lambda a, b: a * b, "lane_prod")
 lane_max = _horizontal(lambda a, b: a.maximum(b), "lane_max")
+lane_min = _horizontal(lambda a, b: -(-a).maximum(-b), "lane_min")
 
 
 class _VectorOperator(AbstractTemplate):

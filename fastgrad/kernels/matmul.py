@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 from numba.extending import register_jitable
 
-from . import elementwise
+from . import arithmetic, functions
 from ._jit import kernel, scratch
 from ._record import empty
 from ._simd import (
@@ -507,10 +507,10 @@ def _multiply(a, b, bias, out, a_turned, b_turned, relu=False):
     if direct:
         if b_turned:
             b = transpose(b, scratch(b.size, out.dtype)[: b.size].reshape(-1, columns))
-        elif not a_turned and b.size >= _HALVED * out.size and b.size * itemsize >= 1 << 17:
+        elif not a_turned and b.nbytes >= 1 << 17 and b.size >= _HALVED * out.size:
             rest = scratch(out.size, out.dtype)[: out.size].reshape(out.shape)
             _halves(tile, a, b, bias, out, rest, b.shape[0] // 32 * 16, resume)
-            combine = elementwise.add_relu if relu else elementwise.add
+            combine = arithmetic.add_relu if relu else arithmetic.add
             combine.ufunc(out, rest, out=out)
             return
         _direct(tile, a, b, bias, out, a_turned, resume, relu)
@@ -537,6 +537,8 @@ def _multiply_dots(a, b, bias, out, relu=False):
 
 def matmul(a, b, bias=None, out=None, relu=False):
     """``out (m, n) = a (m, k) · b (k, n) + bias (n,)``, with ``relu`` its positive part."""
+    if not (a.flags.c_contiguous and b.flags.c_contiguous):
+        a, b = in_rows(a), in_rows(b)
     columns = b.shape[1]
     if out is None:
         out = empty((a.shape[0], columns), a.dtype)
@@ -546,6 +548,13 @@ def matmul(a, b, bias=None, out=None, relu=False):
     else:
         _multiply(a, b, bias, out, False, False, relu)
     return out
+
+
+def in_rows(x):
+    """A matrix in C order: itself, or a copy. A transposed view is turned by our own kernel."""
+    if x.flags.c_contiguous:
+        return x
+    return transpose(x.T) if x.T.flags.c_contiguous else x.copy()
 
 
 def matmul_nt(a, b, out=None):
@@ -602,7 +611,7 @@ def linear_backward(grad, x, weight, needs=(True, True, True), out=None):
     relu = out is not None
     if not 0 < rows * depth * columns <= _SMALL_STEPS:
         if relu:
-            grad = elementwise.relu_backward.ufunc(grad, out, out=empty(grad.shape, grad.dtype))
+            grad = functions.relu_backward.ufunc(grad, out, out=empty(grad.shape, grad.dtype))
         return (
             matmul_nt(grad, weight) if needs_x else None,
             matmul_tn(x, grad) if needs_weight else None,

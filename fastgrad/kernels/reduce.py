@@ -1,4 +1,4 @@
-"""Sum, mean and maximum over any axes, and what undoes a broadcast.
+"""Sums, products, extremes over any axes, and what undoes a broadcast.
 
 Axes are first merged to ``(outer, n, inner)`` with one reduced axis in the middle. Long axes are
 cut into blocks of a fixed length, whose results are combined in order: the bits depend on the
@@ -11,20 +11,28 @@ from functools import lru_cache
 import numpy as np
 from numba.extending import register_jitable
 
+from ._compile import named
 from ._jit import kernel
-from ._record import contiguous, empty
-from ._simd import lane_max, lane_sum, lanes, load, load_part, maximum, splat, store, store_part
-from .elementwise import copy
+from ._record import call_numpy, contiguous, empty
+from ._simd import (
+    lane_max,
+    lane_min,
+    lane_prod,
+    lane_sum,
+    lanes,
+    load,
+    load_part,
+    maximum,
+    splat,
+    store,
+    store_part,
+)
+from .copy import copy
 
 __all__ = [
-    "amax",
-    "amax_backward",
-    "argmax",
-    "expand",
-    "mean",
-    "sum",
-    "unbroadcast",
-]
+    "amax", "amax_backward", "amin", "argmax", "argmin", "count_nonzero", "expand", "mean", "prod",
+    "reduce_numbers", "sum", "sum_abs", "sum_squares", "unbroadcast",
+]  # fmt: skip
 
 _ROW_BLOCK = 8192  # elements of a row that one partial result covers
 _COLUMN_BLOCK = 256  # rows that one partial row of column results covers
@@ -63,9 +71,14 @@ def _plan(shape, axes, keepdim):
     return passes or [(math.prod(shape), 1, 1)], count, result
 
 
-def _reduction(name, start_value, combine, fold):
-    """The two kernels of a reduction: along contiguous rows, and across rows."""
-    combine = register_jitable(combine)
+def _reduction(name, start_value, combine, fold, prepare=None, after=None):
+    """The two kernels of a reduction: along contiguous rows, and across rows.
+
+    prepare   what is done to each element first; then ``after`` are the kernels without it, which
+              reduce the results of blocks and other axes
+    """
+    combine = register_jitable(named(combine, f"{name}.combine"))
+    prepare = register_jitable(named(prepare or (lambda a: a), f"{name}.prepare"))
 
     def along(start, stop, x, out, n, block, divisor):
         """out[row, b] = reduction of block b of row of x (rows, n); items are (row, b)."""
@@ -83,15 +96,15 @@ def _reduction(name, start_value, combine, fold):
                 s, t = splat(x, start_value), splat(x, start_value)
                 u, v = s, t
                 for i in range(first, min(first + group, unrolled), 4 * lane):
-                    s = combine(s, load(x, i))
-                    t = combine(t, load(x, i + lane))
-                    u = combine(u, load(x, i + 2 * lane))
-                    v = combine(v, load(x, i + 3 * lane))
+                    s = combine(s, prepare(load(x, i)))
+                    t = combine(t, prepare(load(x, i + lane)))
+                    u = combine(u, prepare(load(x, i + 2 * lane)))
+                    v = combine(v, prepare(load(x, i + 3 * lane)))
                 total = combine(total, combine(combine(s, t), combine(u, v)))
             for i in range(unrolled, whole, lane):
-                total = combine(total, load(x, i))
+                total = combine(total, prepare(load(x, i)))
             if whole < end:
-                total = combine(total, load_part(x, whole, end - whole, start_value))
+                total = combine(total, prepare(load_part(x, whole, end - whole, start_value)))
             out[item] = fold(total) / divisor
 
     def across(start, stop, x, out, n, inner, block, divisor):
@@ -116,10 +129,10 @@ def _reduction(name, start_value, combine, fold):
                     u, v = s, t
                     for row in range(first, min(first + _GROUP, bottom)):
                         i = row * inner + left
-                        s = combine(s, load(x, i))
-                        t = combine(t, load(x, i + lane))
-                        u = combine(u, load(x, i + 2 * lane))
-                        v = combine(v, load(x, i + 3 * lane))
+                        s = combine(s, prepare(load(x, i)))
+                        t = combine(t, prepare(load(x, i + lane)))
+                        u = combine(u, prepare(load(x, i + 2 * lane)))
+                        v = combine(v, prepare(load(x, i + 3 * lane)))
                     s_all, t_all = combine(s_all, s), combine(t_all, t)
                     u_all, v_all = combine(u_all, u), combine(v_all, v)
                 target = ob * inner + left
@@ -134,12 +147,14 @@ def _reduction(name, start_value, combine, fold):
                     for first in range(top, bottom, _GROUP):
                         s = splat(x, start_value)
                         for row in range(first, min(first + _GROUP, bottom)):
-                            s = combine(s, load_part(x, row * inner + j, count, start_value))
+                            part = load_part(x, row * inner + j, count, start_value)
+                            s = combine(s, prepare(part))
                         total = combine(total, s)
                     store_part(out, ob * inner + j, count, total / scale)
 
     along.__name__, across.__name__ = f"{name}_along", f"{name}_across"
-    run_along, run_across = kernel(along), kernel(across)
+    own = kernel(along), kernel(across)
+    after = after or own
 
     def reduce(x, axes, keepdim, average):
         passes, count, shape = _plan(x.shape, axes, keepdim)
@@ -149,14 +164,15 @@ def _reduction(name, start_value, combine, fold):
             out.fill(start_value if not average else math.nan)
             return out
         x = x.ravel()
+        run = own
         for outer, n, inner in passes[:-1]:
             partial = empty(outer * inner, x.dtype)
-            fold_blocks(x, partial, outer, n, inner, 1.0)
-            x = partial
-        fold_blocks(x, out.ravel(), *passes[-1], divisor)
+            fold_blocks(run, x, partial, outer, n, inner, 1.0)
+            x, run = partial, after
+        fold_blocks(run, x, out.ravel(), *passes[-1], divisor)
         return out
 
-    def fold_blocks(x, out, outer, n, inner, divisor):
+    def fold_blocks(run, x, out, outer, n, inner, divisor):
         """Reduce x (outer, n, inner), flat, by blocks, and then their results, if several."""
         if inner == 1:
             blocks, items = -(-n // _ROW_BLOCK), outer
@@ -166,17 +182,25 @@ def _reduction(name, start_value, combine, fold):
         target = out if last else empty(outer * blocks * inner, x.dtype)
         scale = divisor if last else 1.0
         if inner == 1:
-            run_along(items * blocks, x.size * 0.06, x, target, n, _ROW_BLOCK, scale)
+            run[0](items * blocks, x.size * 0.06, x, target, n, _ROW_BLOCK, scale)
         else:
-            run_across(items * blocks, x.size * 0.08, x, target, n, inner, _COLUMN_BLOCK, scale)
+            run[1](items * blocks, x.size * 0.08, x, target, n, inner, _COLUMN_BLOCK, scale)
         if not last:
-            fold_blocks(target, out, outer, blocks, inner, divisor)
+            fold_blocks(after, target, out, outer, blocks, inner, divisor)
 
-    return reduce
+    return reduce, own
 
 
-_sum = _reduction("sum", 0.0, lambda a, b: a + b, lane_sum)
-_amax = _reduction("amax", -math.inf, lambda a, b: maximum(a, b), lane_max)
+_sum, _sum_kernels = _reduction("sum", 0.0, lambda a, b: a + b, lane_sum)
+_amax, _ = _reduction("amax", -math.inf, lambda a, b: maximum(a, b), lane_max)
+_amin, _ = _reduction("amin", math.inf, lambda a, b: -maximum(-a, -b), lane_min)
+_prod, _ = _reduction("prod", 1.0, lambda a, b: a * b, lane_prod)
+_sum_squares, _ = _reduction(
+    "sum_squares", 0.0, lambda a, b: a + b, lane_sum, lambda a: a * a, after=_sum_kernels
+)
+_sum_abs, _ = _reduction(
+    "sum_abs", 0.0, lambda a, b: a + b, lane_sum, lambda a: maximum(a, -a), after=_sum_kernels
+)
 
 
 def sum(x, axes=None, keepdim=False):
@@ -192,6 +216,39 @@ def mean(x, axes=None, keepdim=False):
 def amax(x, axes=None, keepdim=False):
     """Maximum over ``axes`` (all if None), none of them empty; NaN where there is a NaN."""
     return _amax(x, axes, keepdim, False)
+
+
+def amin(x, axes=None, keepdim=False):
+    """Minimum over ``axes`` (all if None), none of them empty; NaN where there is a NaN."""
+    return _amin(x, axes, keepdim, False)
+
+
+def prod(x, axes=None, keepdim=False):
+    """Product over ``axes`` (all if None)."""
+    return _prod(x, axes, keepdim, False)
+
+
+def sum_squares(x, axes=None, keepdim=False):
+    """``Σ x²`` over ``axes`` (all if None)."""
+    return _sum_squares(x, axes, keepdim, False)
+
+
+def sum_abs(x, axes=None, keepdim=False):
+    """``Σ |x|`` over ``axes`` (all if None)."""
+    return _sum_abs(x, axes, keepdim, False)
+
+
+def reduce_numbers(x, name, axes, keepdim=False, dtype=None):
+    """NumPy's own reduction of integers or bools: ``name`` is that of the ufunc."""
+    run = getattr(np, name).reduce
+    options = {} if dtype is None else {"dtype": dtype}
+    return call_numpy(lambda x: np.asarray(run(x, axis=axes, keepdims=keepdim, **options)), x)
+
+
+def count_nonzero(x, axes=None):
+    """How many elements over ``axes`` (all if None) are not 0, int64."""
+    axes = tuple(range(x.ndim)) if axes is None else axes
+    return call_numpy(lambda x: np.asarray(np.count_nonzero(x, axis=axes), np.int64), x)
 
 
 @kernel
@@ -211,38 +268,63 @@ def _amax_backward(start, stop, grad, x, out, grad_x):
 
 def amax_backward(grad, x, out, axes=None):
     """Gradient of ``amax``; elements that tie for a maximum share its gradient equally."""
-    axes = range(x.ndim) if axes is None else [axis % x.ndim for axis in axes]
-    order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
-    turned = contiguous(x.transpose(order))
+    order, back = _reduced_last(x.ndim, axes if axes is None else tuple(axes))
+    turned = contiguous(x.transpose(order) if back else x)
     rows, n = out.size, x.size // max(out.size, 1)
-    grad_x = empty((rows, n), x.dtype)
-    flat = turned.reshape(rows, n)
-    _amax_backward(rows, x.size * 1.0, grad.ravel(), flat, out.ravel(), grad_x)
-    shape = tuple(x.shape[axis] for axis in order)
-    return contiguous(grad_x.reshape(shape).transpose(np.argsort(order)))
+    grad_x = empty(turned.shape, x.dtype)
+    flat = turned.reshape(rows, n), out.ravel(), grad_x.reshape(rows, n)
+    _amax_backward(rows, x.size * 1.0, grad.ravel(), *flat)
+    return contiguous(grad_x.transpose(back)) if back else grad_x
 
 
-@kernel
-def _argmax(start, stop, x, out):
-    """out[row] = first position of the maximum of x (rows, n); the first NaN counts as one."""
-    n = x.shape[1]
-    for row in range(start, stop):
-        best, where = x[row, 0], 0
-        for i in range(1, n):
-            value = x[row, i]
-            if value > best or (value != value and best == best):
-                best, where = value, i
-        out[row] = where
+@lru_cache(maxsize=4096)
+def _reduced_last(ndim, axes):
+    """(order of axes with the reduced ones last, the order back); none back if it is as before."""
+    axes = range(ndim) if axes is None else [axis % ndim for axis in axes]
+    order = [axis for axis in range(ndim) if axis not in axes] + list(axes)
+    in_order = order == sorted(order)
+    return order, None if in_order else tuple(order.index(axis) for axis in range(ndim))
+
+
+def _position(name, better):
+    """The kernel that finds the first extreme of each row of x (rows, n); a NaN counts as one."""
+    better = register_jitable(named(better, f"{name}.better"))
+
+    def find(start, stop, x, out, n):
+        for row in range(start, stop):
+            at = row * n
+            best, where = x[at], 0
+            for i in range(1, n):
+                value = x[at + i]
+                if better(value, best) or (value != value and best == best):
+                    best, where = value, i
+            out[row] = where
+
+    find.__name__ = name
+    run = kernel(find)
+
+    def positions(x, axis):
+        axis %= x.ndim
+        turned = contiguous(np.moveaxis(x, axis, -1))
+        out = empty(turned.shape[:-1], np.int64)
+        run(out.size, x.size * 1.0, turned.reshape(-1), out.reshape(-1), x.shape[axis])
+        return out
+
+    return positions
+
+
+_argmax = _position("argmax", lambda a, b: a > b)
+_argmin = _position("argmin", lambda a, b: a < b)
 
 
 def argmax(x, axis=-1):
-    """Index of the first maximum along ``axis``, int64."""
-    axis %= x.ndim
-    turned = contiguous(np.moveaxis(x, axis, -1))
-    rows = turned.size // x.shape[axis]
-    out = empty(rows, np.int64)
-    _argmax(rows, x.size * 1.0, turned.reshape(rows, -1), out)
-    return out.reshape(turned.shape[:-1])
+    """Index of the first maximum along ``axis``, int64; the first NaN counts as one."""
+    return _argmax(x, axis)
+
+
+def argmin(x, axis=-1):
+    """Index of the first minimum along ``axis``, int64; the first NaN counts as one."""
+    return _argmin(x, axis)
 
 
 @kernel(grain=4)

@@ -2,12 +2,21 @@
 benchmarks, and the backend where Numba is missing (``FASTGRAD_BACKEND=numpy``).
 """
 
+from .arithmetic import *
+from .bmm import *
 from .clip import *
-from .elementwise import *
+from .comparison import *
+from .copy import *
+from .functions import *
 from .gather import *
+from .index import *
 from .matmul import *
+from .mse import *
 from .norm import *
 from .optim import *
 from .random import *
 from .reduce import *
+from .scan import *
 from .softmax import *
+from .sort import *
+from .statistics import *

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .elementwise import quiet
+from ._quiet import quiet
 
 __all__ = ["clip_norm", "clip_value", "total_norm", "zero"]
 

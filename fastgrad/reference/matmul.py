@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .elementwise import quiet
+from ._quiet import quiet
 
 __all__ = [
     "linear_backward",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .elementwise import quiet
+from ._quiet import quiet
 
 __all__ = ["batch_norm_apply", "batch_norm_backward", "batch_norm_forward"]
 

@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from .elementwise import quiet
+from ._quiet import quiet
 
-__all__ = ["amax", "amax_backward", "argmax", "expand", "mean", "sum", "unbroadcast"]
+__all__ = [
+    "amax", "amax_backward", "amin", "argmax", "argmin", "count_nonzero", "expand", "mean", "prod",
+    "reduce_numbers", "sum", "sum_abs", "sum_squares", "unbroadcast",
+]  # fmt: skip
 
 
 def _axes(axes):
@@ -30,6 +33,34 @@ def amax(x, axes=None, keepdim=False):
 
 
 @quiet
+def amin(x, axes=None, keepdim=False):
+    return np.asarray(np.min(x, axis=_axes(axes), keepdims=keepdim))
+
+
+@quiet
+def prod(x, axes=None, keepdim=False):
+    return np.asarray(np.prod(x, axis=_axes(axes), keepdims=keepdim))
+
+
+def sum_squares(x, axes=None, keepdim=False):
+    return sum(np.square(x), axes, keepdim)
+
+
+def sum_abs(x, axes=None, keepdim=False):
+    return sum(np.abs(x), axes, keepdim)
+
+
+def reduce_numbers(x, name, axes, keepdim=False, dtype=None):
+    options = {} if dtype is None else {"dtype": dtype}
+    return np.asarray(getattr(np, name).reduce(x, axis=axes, keepdims=keepdim, **options))
+
+
+def count_nonzero(x, axes=None):
+    axes = tuple(range(x.ndim)) if axes is None else axes
+    return np.asarray(np.count_nonzero(x, axis=axes), np.int64)
+
+
+@quiet
 def amax_backward(grad, x, out, axes=None):
     axes = tuple(range(x.ndim)) if axes is None else _axes(axes)
     grad, out = np.expand_dims(grad, axes), np.expand_dims(out, axes)
@@ -38,7 +69,11 @@ def amax_backward(grad, x, out, axes=None):
 
 
 def argmax(x, axis=-1):
-    return np.argmax(x, axis=axis)
+    return np.asarray(np.argmax(x, axis=axis))
+
+
+def argmin(x, axis=-1):
+    return np.asarray(np.argmin(x, axis=axis))
 
 
 def expand(x, shape):
@@ -50,4 +85,4 @@ def unbroadcast(grad, shape):
         return grad
     added = grad.ndim - len(shape)
     stretched = (k + added for k, size in enumerate(shape) if size == 1 != grad.shape[k + added])
-    return np.sum(grad, axis=(*range(added), *stretched)).reshape(shape)
+    return np.asarray(np.sum(grad, axis=(*range(added), *stretched))).reshape(shape)

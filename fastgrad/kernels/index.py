@@ -1,0 +1,86 @@
+"""Indexing by arrays, which NumPy does.
+
+``key`` is a function from the index arrays to what stands between NumPy's brackets: slices,
+integers and None may stand beside the arrays.
+"""
+
+import numpy as np
+
+from ._record import by_numpy, call_numpy, recording
+
+__all__ = ["add_at", "gather", "put", "scatter", "scatter_add", "take"]
+
+
+def take(x, key, *indices):
+    """``x[key(*indices)]``, a new array."""
+    return call_numpy(lambda x, *indices: x[key(*indices)], x, *indices)
+
+
+def put(x, key, value, *indices):
+    """``x[key(*indices)] = value``, in place."""
+
+    def assign(value, *indices, out):
+        out[key(*indices)] = value
+
+    value = np.asanyarray(value, None if isinstance(value, np.ndarray) else x.dtype)
+    if recording() is None:
+        assign(value, *indices, out=x)
+    else:
+        by_numpy(assign, [value, *indices], x)
+
+
+def add_at(x, key, values, *indices):
+    """``x[key(*indices)] += values``, in place; places that are named twice get both."""
+
+    def add(values, *indices, out):
+        np.add.at(out, key(*indices), values)
+
+    if recording() is None:
+        add(values, *indices, out=x)
+    else:
+        by_numpy(add, [values, *indices], x)
+
+
+# ------------------------------------------------------------------ along one axis
+
+
+def _places(index, shape, axis):
+    """The key of ``x.gather(axis, index)`` for x of a shape; IndexError for one out of range."""
+    size = shape[axis] if shape else 1
+    if index.size and not 0 <= int(index.min()) <= int(index.max()) < size:
+        wrong = index.ravel()[np.flatnonzero((index < 0) | (index >= size))[0]]
+        raise IndexError(f"index {wrong} is out of range; expected 0 <= index < {size}")
+    grid = np.ogrid[tuple(slice(0, n) for n in index.shape)] if index.ndim else []
+    return tuple(index if k == axis else part for k, part in enumerate(grid))
+
+
+def gather(x, index, axis):
+    """``out[..., i, ...] = x[..., index[..., i, ...], ...]`` along ``axis``."""
+    return call_numpy(lambda x, index: np.asarray(x[_places(index, x.shape, axis)]), x, index)
+
+
+def scatter(x, index, values, axis):
+    """A copy of ``x`` with ``values`` (an array or a number) put where ``gather`` would read."""
+
+    def run(x, index, values):
+        out = x.copy()
+        out[_places(index, x.shape, axis)] = _cropped(values, index)
+        return out
+
+    return call_numpy(run, x, index, np.asanyarray(values))
+
+
+def scatter_add(x, index, values, axis):
+    """A copy of ``x`` with ``values`` added where ``gather`` would read."""
+
+    def run(x, index, values):
+        out = x.copy()
+        np.add.at(out, _places(index, x.shape, axis), _cropped(values, index))
+        return out
+
+    return call_numpy(run, x, index, np.asanyarray(values))
+
+
+def _cropped(values, index):
+    """The part of ``values`` that has the shape of ``index``; a number stays one."""
+    return values[tuple(slice(0, n) for n in index.shape)] if values.ndim else values

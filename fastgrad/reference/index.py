@@ -1,0 +1,50 @@
+"""NumPy twins of ``fastgrad.kernels.index``."""
+
+import numpy as np
+
+__all__ = ["add_at", "gather", "put", "scatter", "scatter_add", "take"]
+
+
+def take(x, key, *indices):
+    return x[key(*indices)]
+
+
+def put(x, key, value, *indices):
+    x[key(*indices)] = value
+
+
+def add_at(x, key, values, *indices):
+    np.add.at(x, key(*indices), values)
+
+
+def _check(x, index, axis):
+    size = x.shape[axis] if x.ndim else 1
+    for value in index.ravel():
+        if not 0 <= value < size:
+            raise IndexError(f"index {value} is out of range; expected 0 <= index < {size}")
+
+
+def gather(x, index, axis):
+    _check(x, index, axis)
+    if not x.ndim:
+        return x.copy()
+    cropped = x[tuple(slice(0, n) if k != axis else slice(None) for k, n in enumerate(index.shape))]
+    return np.take_along_axis(cropped, index, axis)
+
+
+def scatter(x, index, values, axis):
+    _check(x, index, axis)
+    out = x.copy()
+    for place in np.ndindex(index.shape):
+        target = tuple(index[place] if k == axis else i for k, i in enumerate(place))
+        out[target] = values[place] if np.ndim(values) else values
+    return out
+
+
+def scatter_add(x, index, values, axis):
+    _check(x, index, axis)
+    out = x.copy()
+    for place in np.ndindex(index.shape):
+        target = tuple(index[place] if k == axis else i for k, i in enumerate(place))
+        out[target] += values[place] if np.ndim(values) else values
+    return out
