@@ -12,20 +12,26 @@ Broadcast reduction, gradient accumulation and ownership live here and nowhere e
 import heapq
 import itertools
 import threading
-from functools import wraps
+from functools import partial, wraps
 
 import numpy as np
 
 from .backend import K, is_own
+from .watch import called, pull_watched, watch
 
 _numbers = itertools.count()
+
+
+def mark():
+    """A number between those of the nodes that were made so far and those still to come."""
+    return next(_numbers)
 
 
 class _Mode(threading.local):
     grad_enabled = True
 
 
-mode = _Mode()
+mode = _mode = _Mode()
 
 
 class Recording:
@@ -88,6 +94,32 @@ class enable_grad(_SetGrad):
     _value = True
 
 
+class set_grad_enabled:
+    """Record or not, from now on; as a context manager or decorator, only inside.
+
+    >>> import fastgrad as fg
+    >>> x = fg.tensor([1.0], requires_grad=True)
+    >>> with fg.autograd.set_grad_enabled(False):
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    def __init__(self, mode):
+        self._value, self._before = bool(mode), _mode.grad_enabled
+        _mode.grad_enabled = self._value
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        mode.grad_enabled = self._before
+
+    def __call__(self, function):
+        mode.grad_enabled = self._before
+        return (enable_grad if self._value else no_grad)(function)
+
+
 def is_grad_enabled():
     """Whether operations of this thread are recorded."""
     return mode.grad_enabled
@@ -96,31 +128,39 @@ def is_grad_enabled():
 class Node:
     """The result of one recorded operation.
 
-    op       name of the operation
+    op       the operation: a function with a name
     vjp      its pull-back: the gradient of the result to those of the inputs, one function for
              all or a tuple of one for each; None when freed
     inputs   per input a Node, a leaf tensor, or None where no gradient is needed
     needs    per input whether it needs a gradient
     saved    (version cell, version, name) of each array that the pull-back holds
+    attributes   what the operation was given by keyword
+    place    file and line of the user's that called the operation; only set in anomaly mode
+
+    An operation with several results has a node that stands for all of them, and one for each that
+    leads to it: what arrives at the first is the list of their gradients, sent as ``Parcel``s.
     """
 
     __slots__ = (
         "__weakref__",
+        "attributes",
         "dtype",
         "hooks",
         "inputs",
         "needs",
         "number",
         "op",
+        "place",
         "retained",
         "saved",
         "shape",
         "vjp",
     )
 
-    def __init__(self, op, vjp, inputs, needs, saved, out):
+    def __init__(self, op, vjp, inputs, needs, saved, attributes, out):
         self.number = next(_numbers)
         self.op = op
+        self.attributes = attributes
         self.vjp = vjp
         self.inputs = inputs
         self.needs = needs
@@ -131,14 +171,45 @@ class Node:
         self.retained = None
 
     def __repr__(self):
-        return f"<{self.op.title().replace('_', '')}Backward>"
+        return f"<{self.name.title().replace('_', '')}Backward>"
+
+    @property
+    def name(self):
+        """Of the operation."""
+        return self.op.__name__
+
+
+class Parcel:
+    """The gradient of one of several results, on its way to the node that stands for all."""
+
+    __slots__ = ("count", "grad", "index")
+
+    def __init__(self, grad, index, count):
+        self.grad, self.index, self.count = grad, index, count
+
+
+class Splice(list):
+    """What a pull-back returns to be continued in a part of the graph that it made just now.
+
+    (key, gradient) pairs: where the walk goes on. ``since``: older nodes are not of the new part.
+    """
+
+    __slots__ = ("since",)
+
+    def join(self, arrivals, wanted):
+        """Add what goes on to ``arrivals``; returns ``wanted`` with what is so in the new part."""
+        for key, grad in self:
+            arrivals.add(key, grad, False)
+        if wanted is None:
+            return None
+        return _leading_to(wanted, [key for key, _ in self], self.since)
 
 
 def _changed(node, cell, name, version):
     return RuntimeError(
-        f"{node.op}: its {name} was changed in place after the forward pass (version {cell[0]}, "
+        f"{node.name}: its {name} was changed in place after the forward pass (version {cell[0]}, "
         f"expected {version}), so its gradient cannot be computed; change a copy instead "
-        "(x = x + y, or x.clone())"
+        f"(x = x + y, or x.clone()){called(node)}"
     )
 
 
@@ -150,15 +221,15 @@ def as_array(x):
 def _fit(array, shape, dtype):
     """A gradient in its tensor's shape and type: sum over what broadcasting stretched."""
     if array.shape != shape:
-        if not _broadcasts(shape, array.shape):
+        if not broadcasts(shape, array.shape):
             raise RuntimeError(f"its pull-back gave shape {array.shape} for an input of {shape}")
-        array = K.unbroadcast(array, shape)
+        array = as_array(K.unbroadcast(array, shape))
     if array.dtype != dtype:
         array = array.astype(dtype)
     return array
 
 
-def _broadcasts(shape, to):
+def broadcasts(shape, to):
     """Whether an array of ``shape`` can be broadcast to shape ``to``."""
     if len(shape) > len(to):
         return False
@@ -171,6 +242,8 @@ def _pull_back(node, grad, needs):
     if type(vjp) is tuple:
         return [f(grad) if f and need else None for f, need in zip(vjp, needs, strict=False)]
     results = vjp(grad, needs)
+    if type(results) is Splice:
+        return results
     if not isinstance(results, tuple | list) or len(results) < len(needs):
         count = len(results) if isinstance(results, tuple | list) else type(results).__name__
         raise RuntimeError(f"its pull-back gave {count} gradients for {len(needs)} inputs")
@@ -179,8 +252,8 @@ def _pull_back(node, grad, needs):
 
 def _freed(node):
     return RuntimeError(
-        f"{node.op}: backward a second time through a graph whose saved arrays were freed; "
-        "pass retain_graph=True to the first backward"
+        f"{node.name}: backward a second time through a graph whose saved arrays were freed; "
+        f"pass retain_graph=True to the first backward{called(node)}"
     )
 
 
@@ -190,8 +263,8 @@ def _run_hooks(hooks, array):
     return array
 
 
-class _Arrivals:
-    """Gradients on their way: what has come so far for each node and leaf."""
+class Arrivals:
+    """Gradients on their way, arrays: what has come so far for each node and leaf."""
 
     def __init__(self):
         self.arrays = {}  # by node or leaf
@@ -204,7 +277,7 @@ class _Arrivals:
         node = type(key) is Node
         like = key if node else key.data
         if array.shape != like.shape or array.dtype is not like.dtype:
-            array = _fit(array, like.shape, like.dtype)
+            array = self.fit(array, like.shape, like.dtype)
         before = self.arrays.get(key)
         if before is None:
             self.arrays[key] = array
@@ -214,25 +287,52 @@ class _Arrivals:
                 heapq.heappush(self.heap, (-key.number, key))
             else:
                 self.leaves.append(key)
-        elif key in self.owned:
+        else:
+            self.combine(key, before, array)
+
+    def collect(self, node, parcel):
+        """The gradient of one of the results that ``node`` stands for."""
+        if node not in self.arrays:
+            self.arrays[node] = [None] * parcel.count
+            heapq.heappush(self.heap, (-node.number, node))
+        self.arrays[node][parcel.index] = parcel.grad
+
+    type = np.ndarray
+    fit = staticmethod(_fit)
+
+    def combine(self, key, before, array):
+        """Add a second or later contribution to what came before."""
+        if key in self.owned:
             K.add(before, array, out=before)
         else:
             self.arrays[key] = as_array(K.add(before, array))
             self.owned.add(key)
 
+    @staticmethod
+    def pull_back(node, grad, needs):
+        """The gradients of a node's inputs, in order, None where not needed; whether all differ."""
+        if len(needs) == 1 and type(node.vjp) is not tuple:
+            return (node.vjp(grad),), True
+        results = _pull_back(node, grad, needs)
+        arrived = [id(x) for x in results if x is not None]
+        return results, len(set(arrived)) == len(arrived)
 
-def walk(roots, retain_graph=False, targets=None):
+
+def walk(roots, retain_graph=False, targets=None, kind=Arrivals):
     """Carry gradients from ``roots`` back to the leaves.
 
-    roots     (node or leaf, gradient array) pairs
+    roots     (node or leaf, gradient) pairs
     targets   None: add to the ``grad`` of every leaf reached. Otherwise nodes and leaves: return
               a dict of the gradients that reached these, and touch no ``grad``.
+    kind      what gradients are, and how they are added: arrays, or tensors with a graph
     """
     wanted = None if targets is None else _leading_to(targets, [key for key, _ in roots])
-    arrivals, captured = _Arrivals(), {}
+    arrivals, captured = kind(), {}
     for key, array in roots:
         arrivals.add(key, array, False)
-    arrays, heap, ndarray = arrivals.arrays, arrivals.heap, np.ndarray
+    arrays, heap, pull_back = arrivals.arrays, arrivals.heap, arrivals.pull_back
+    if watch.anomaly:
+        pull_back = partial(pull_watched, pull_back)
     while heap:
         node = heapq.heappop(heap)[1]
         grad = arrays.pop(node)
@@ -255,48 +355,60 @@ def walk(roots, retain_graph=False, targets=None):
             if cell[0] != version:
                 raise _changed(node, cell, name, version)
         try:
-            if len(inputs) == 1 and type(node.vjp) is not tuple:
-                results, different = (node.vjp(grad),), True
-            else:
-                results = _pull_back(node, grad, needs)
-                arrived = [id(x) for x in results if x is not None]
-                different = len(set(arrived)) == len(arrived)
+            results, different = pull_back(node, grad, needs)
+            if type(results) is Splice:
+                wanted, results = results.join(arrivals, wanted), ()
             for key, need, array in zip(inputs, needs, results, strict=False):
                 if need and array is not None:
-                    if not isinstance(array, ndarray):
+                    if not isinstance(array, kind.type):
+                        if type(array) is Parcel:
+                            arrivals.collect(key, array)
+                            continue
                         array = np.asarray(array)
                     # The contract of pull-backs: they return new arrays, the gradient, or views.
-                    fresh = different and array is not grad
-                    arrivals.add(key, array, fresh and is_own(array))
+                    fresh = different and array is not grad and is_own(array)
+                    arrivals.add(key, array, fresh)
         except Exception as error:
-            if isinstance(error, RuntimeError) and str(error).startswith("its pull-back"):
-                raise RuntimeError(f"{node.op}: {error}") from None
-            error.add_note(f"in the backward pass of {node.op}")
+            _blame(node, error)
             raise
         if not retain_graph:
             node.vjp = None
             node.saved = node.inputs = node.needs = ()
+    _deliver(arrivals, targets, captured)
+    return captured
+
+
+def _blame(node, error):
+    """Say in an error in whose backward pass it came up."""
+    text = str(error)
+    if isinstance(error, RuntimeError) and text.startswith("its pull-back"):
+        raise RuntimeError(f"{node.name}: {text}{called(node)}") from None
+    error.add_note(f"in the backward pass of {node.name}{called(node)}")
+
+
+def _deliver(arrivals, targets, captured):
+    """Gradients of leaves, when all have come: to their ``grad``, or to ``captured``."""
     for leaf in arrivals.leaves:
-        grad, own = arrays[leaf], leaf in arrivals.owned
+        grad, own = arrivals.arrays[leaf], leaf in arrivals.owned
         if leaf._hooks:
             grad, own = _run_hooks(leaf._hooks, grad), False
         if targets is None:
             leaf._accumulate(grad, own)
         elif leaf in targets:
             captured[leaf] = grad
-    return captured
 
 
-def _leading_to(targets, roots):
+def _leading_to(targets, roots, since=0):
     """All nodes and leaves on a path from ``roots`` back to one of ``targets``, ends included.
 
-    Raises ``RuntimeError`` where a target may lie behind a node that was freed.
+    Raises ``RuntimeError`` where a target may lie behind a node that was freed. Nodes older than
+    the number ``since`` are not looked at: the targets tell which of them lead further.
     """
     reachable, seen, freed = {}, set(roots), None
     stack = [key for key in roots if type(key) is Node]
     while stack:
         node = stack.pop()
-        if node.number not in reachable:
+        if node.number not in reachable and node.number >= since:
             reachable[node.number] = node
             seen.update(node.inputs)
             stack.extend(key for key in node.inputs if type(key) is Node)

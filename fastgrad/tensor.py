@@ -1,32 +1,13 @@
-"""``Tensor``: a NumPy array that can remember how it was computed; ``op``, which lifts a rule.
+"""``Tensor``: a NumPy array that can remember how it was computed."""
 
-A rule is a function on arrays that returns its result and its pull-back:
-
-    @op
-    def relu(x):
-        out = K.relu_forward(x)
-        return out, lambda grad: K.relu_backward(grad, out)
-
-Arrays are positional, attributes keyword-only. The pull-back closes over arrays, never tensors,
-so that no reference cycle can arise. With one array it is ``vjp(grad)``. With several it is a tuple
-of functions, one for each (None or left out where there is no gradient), or, where gradients share
-work, one function ``vjp(grad, needs)`` that returns a gradient for each, None where ``needs`` is
-False.
-
-What a pull-back closes over under the name of a parameter, or as ``out``, counts as saved: if
-that tensor is changed in place later, backward says so instead of computing a wrong gradient.
-"""
-
-import inspect
 import itertools
 import weakref
-from functools import wraps
 
 import numpy as np
 
 from ._repr import describe
 from .backend import K
-from .tape import Node, as_array, mode, recording, walk
+from .tape import as_array, recording
 
 float32, float64 = np.float32, np.float64
 int32, int64, uint8, bool_ = np.int32, np.int64, np.uint8, np.bool_
@@ -50,6 +31,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_grad", "_hooks", "_node", "_requires_grad", "_version", "data")
     __array_priority__ = 1000
+    __hash__ = object.__hash__  # == compares elements
 
     def __init__(self, data, requires_grad=False):
         if type(data) is not np.ndarray and not (recording.here() and isinstance(data, np.ndarray)):
@@ -231,18 +213,6 @@ class Tensor:
         out._version[1] = True
         return out
 
-    def backward(self, gradient=None, retain_graph=False, create_graph=False):
-        """Add the gradients of this tensor to the ``grad`` of every leaf that it depends on.
-
-        gradient      gradient of the final result with respect to this tensor, of its shape;
-                      1 where this tensor is a single number
-        retain_graph  keep what the pull-backs saved, for another backward
-
-        Raises ``RuntimeError`` where nothing was recorded, the graph was freed, a saved array was
-        changed in place, or ``gradient`` is missing for more than one element.
-        """
-        _walk_from([self], [gradient], retain_graph, create_graph, "backward")
-
     def retain_grad(self):
         """Keep the gradient of this non-leaf tensor in ``grad`` in later backward passes."""
         if not self._requires_grad:
@@ -264,19 +234,22 @@ class Tensor:
             hooks = {}
             setattr(owner, attribute, hooks)
 
-        def on_array(array):
-            result = hook(Tensor(array))
+        def on_gradient(grad):
+            """``grad`` is an array, or, where a graph of it is made, a tensor."""
+            result = hook(grad if isinstance(grad, Tensor) else Tensor(grad))
             if result is None:
-                return array
-            result = as_array(result.data if isinstance(result, Tensor) else result)
-            if result.shape != array.shape:
+                return grad
+            result = result if isinstance(result, Tensor) else Tensor(as_array(result))
+            if result.shape != grad.shape:
                 raise RuntimeError(
-                    f"hook: returned a gradient of shape {result.shape}, expected {array.shape}"
+                    f"hook: returned a gradient of shape {result.shape}, expected {grad.shape}"
                 )
-            return result.astype(array.dtype, copy=False)
+            if isinstance(grad, Tensor):
+                return result
+            return result.data.astype(grad.dtype, copy=False)
 
         key = next(_hook_ids)
-        hooks[key] = on_array
+        hooks[key] = on_gradient
         return RemovableHandle(hooks, key)
 
     def _check_grad(self, value):
@@ -289,11 +262,13 @@ class Tensor:
             )
 
     def _accumulate(self, array, owned):
-        """Add to ``grad``; an array that is not owned is copied."""
+        """Add to ``grad``; an array that is not owned is copied. A tensor keeps its graph."""
         if recording.active is not None and recording.here():
             recording.active.gradient_read(self)
             recording.active.gradient_set(self)
-        if self._grad is None:
+        if isinstance(array, Tensor):
+            self._grad = array if self._grad is None else self._grad + array
+        elif self._grad is None:
             self._grad = Tensor(array if owned else K.copy(array))
         else:
             K.add(self._grad.data, array, out=self._grad.data)
@@ -324,186 +299,3 @@ class RemovableHandle:
 
     def __exit__(self, *exception):
         self.remove()
-
-
-# ------------------------------------------------------------------ backward
-
-
-def _seed(tensor, gradient, name):
-    """The array that the walk starts with."""
-    if not tensor._requires_grad:
-        raise RuntimeError(
-            f"{name}: the tensor does not require grad and was not recorded; set requires_grad "
-            "on what it is computed from, outside no_grad"
-        )
-    if gradient is None:
-        if tensor.data.size != 1:
-            raise RuntimeError(
-                f"{name}: a tensor of shape {tensor.shape} has no single gradient; reduce it to "
-                f"one number first, or pass gradient= of shape {tensor.shape}"
-            )
-        return np.ones(tensor.shape, tensor.dtype)
-    array = as_array(gradient.data if isinstance(gradient, Tensor) else gradient)
-    if array.shape != tensor.shape:
-        raise RuntimeError(f"{name}: gradient has shape {array.shape}, expected {tensor.shape}")
-    return array.astype(tensor.dtype, copy=False)
-
-
-def _key(tensor):
-    """What stands for a tensor in the graph: its node, or a leaf itself."""
-    return tensor if tensor._node is None else tensor._node
-
-
-def _walk_from(outputs, gradients, retain_graph, create_graph, name, targets=None):
-    if create_graph:
-        raise NotImplementedError(f"{name}: create_graph=True is not supported yet")
-    roots = [
-        (_key(tensor), _seed(tensor, gradient, name))
-        for tensor, gradient in zip(outputs, gradients, strict=True)
-    ]
-    if recording.active is not None and recording.here():
-        arrays = recording.active.operands([], [array for _, array in roots])
-        roots = [(key, array) for (key, _), array in zip(roots, arrays, strict=True)]
-    return walk(roots, retain_graph, targets)
-
-
-def grad(
-    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False
-):
-    """Gradients of ``outputs`` with respect to ``inputs``, as a tuple; no ``grad`` is touched.
-
-    outputs, inputs   a tensor, or several
-    grad_outputs      gradient of each output, like ``backward``'s ``gradient``
-    allow_unused      give None for an input that no output depends on, instead of an error
-
-    >>> import fastgrad as fg
-    >>> x = fg.tensor(3.0, requires_grad=True)
-    >>> fg.grad(x * x, x)
-    (tensor(6.),)
-    """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, Tensor):
-        grad_outputs = [grad_outputs] * (1 if grad_outputs is not None else len(outputs))
-    for position, tensor in enumerate(inputs):
-        if not tensor._requires_grad:
-            raise RuntimeError(f"grad: input {position} does not require grad")
-    keys = [_key(tensor) for tensor in inputs]
-    captured = _walk_from(
-        outputs, grad_outputs, bool(retain_graph), create_graph, "grad", frozenset(keys)
-    )
-    results = []
-    for position, key in enumerate(keys):
-        array = captured.get(key)
-        if array is None and not allow_unused:
-            raise RuntimeError(
-                f"grad: no output depends on input {position}; pass allow_unused=True for None"
-            )
-        results.append(None if array is None else Tensor(K.copy(array)))
-    return tuple(results)
-
-
-# ------------------------------------------------------------------ operations
-
-
-def _saved_arrays(vjp, parameters):
-    """(positions of the inputs, whether the result) that a pull-back closes over."""
-    functions = vjp if type(vjp) is tuple else (vjp,)
-    names = {name for f in functions if f is not None for name in f.__code__.co_freevars}
-    return tuple(k for k, name in enumerate(parameters) if name in names), "out" in names
-
-
-def op(rule, name=None):
-    """Lift a rule on arrays to tensors (see the module's text).
-
-    The result is a function of tensors, arrays or numbers; ``.rule`` is the rule itself. ``name``
-    is what errors and the graph call it, by default the rule's.
-
-    >>> import numpy as np
-    >>> import fastgrad as fg
-    >>> @fg.op
-    ... def cube(x):
-    ...     return x**3, lambda grad: 3 * x**2 * grad
-    >>> x = fg.tensor(2.0, requires_grad=True)
-    >>> cube(x).backward()
-    >>> x.grad
-    tensor(12.)
-    """
-    name = name or rule.__name__.rstrip("_")
-    signature = inspect.signature(rule).parameters.values()
-    parameters = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
-    options = tuple(p.name for p in signature if p.kind is p.KEYWORD_ONLY)
-    names, most = frozenset(parameters), len(parameters)
-    plans = {}  # what is saved, by pull-back and needed gradients
-
-    @wraps(rule)
-    def lifted(*operands, **attributes):
-        if len(operands) > most or (attributes and not names.isdisjoint(attributes)):
-            operands, attributes = _bind(name, parameters, options, operands, attributes)
-        arrays, record = [], False
-        for x in operands:
-            if isinstance(x, Tensor):
-                arrays.append(x.data)
-                if x._requires_grad:
-                    record = True
-            else:
-                arrays.append(x.item() if isinstance(x, np.generic) else x)
-        if recording.active is not None and recording.here():
-            arrays = recording.active.operands(operands, arrays)
-        out, vjp = rule(*arrays, **attributes)
-        result = Tensor(out)
-        base = result.data.base
-        if base is not None:
-            for x in operands:
-                if isinstance(x, Tensor) and (x.data is base or x.data.base is base):
-                    result._version = x._version  # a view: a change of one is one of both
-                    x._version[1] = True
-        if record and vjp is not None and mode.grad_enabled:
-            inputs = [
-                (x if x._node is None else x._node)
-                if isinstance(x, Tensor) and x._requires_grad
-                else None
-                for x in operands
-            ]
-            needs = [source is not None for source in inputs]
-            if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
-                vjp = tuple([f if need else None for f, need in zip(vjp, needs, strict=False)])
-                plan = plans.get(code := tuple([f and f.__code__ for f in vjp]))
-            else:
-                plan = plans.get(code := vjp.__code__)
-            if plan is None:
-                plan = plans[code] = _saved_arrays(vjp, parameters)
-            positions, saves_result = plan
-            saved = []
-            for k in positions:
-                if k < len(operands) and isinstance(operands[k], Tensor):
-                    version = operands[k]._version
-                    saved.append((version, version[0], parameters[k]))
-            if saves_result:
-                saved.append((result._version, result._version[0], "result"))
-            result._requires_grad = True
-            result._node = Node(name, vjp, inputs, needs, saved, result.data)
-        return result
-
-    lifted.rule = rule
-    lifted.__name__ = lifted.__qualname__ = name
-    return lifted
-
-
-def _bind(name, parameters, options, operands, attributes):
-    """Arrays given by keyword move to their positions, attributes given by position to keywords."""
-    operands, attributes = list(operands), dict(attributes)
-    for option, value in zip(options, operands[len(parameters) :], strict=False):
-        if option in attributes:
-            raise TypeError(f"{name}: got several values for {option!r}")
-        attributes[option] = value
-    if len(operands) > len(parameters) + len(options):
-        most = len(parameters) + len(options)
-        raise TypeError(f"{name}: takes at most {most} arguments, got {len(operands)}")
-    operands = operands[: len(parameters)]
-    for position, parameter in enumerate(parameters):
-        if parameter in attributes:
-            if position < len(operands):
-                raise TypeError(f"{name}: got several values for {parameter!r}")
-            operands += [None] * (position - len(operands)) + [attributes.pop(parameter)]
-    return operands, attributes
