@@ -17,6 +17,7 @@ from . import random
 from .backend import get_backend
 from .tape import recording
 from .tensor import Tensor
+from .watch import watch as watching
 
 try:
     from .kernels._record import Program, Recorded, Recorder, Unrecordable
@@ -85,6 +86,10 @@ class _Trace:
     def keep_up_to_date(self, array, function):
         """Before a replay, ``array`` gets the values that ``function()`` gives then."""
         self.updates.append((array, function))
+
+    def refuse(self, message):
+        """An operation cannot be recorded."""
+        raise Unrecordable(message)
 
     def refuse_values(self):
         raise Unrecordable(
@@ -156,7 +161,7 @@ class CompiledStep:
         return self._call(args, kwargs, None)
 
     def _call(self, args, kwargs, watch):
-        if get_backend() != "numba" or recording.here():
+        if get_backend() != "numba" or watching.anomaly or recording.here():
             return self._step(*args, **kwargs)
         if not kwargs and all(type(x) is Tensor for x in args):
             tensors, form = args, len(args)
@@ -279,7 +284,7 @@ def _take_apart(value, tensors):
         return _PLACES[number] if number < len(_PLACES) else _Place(number)
     if kind is np.ndarray:
         return _take_apart(Tensor(value), tensors)
-    if kind is tuple or kind is list:
+    if kind is tuple or kind is list or _is_named(kind):
         return kind, tuple([_take_apart(part, tensors) for part in value])
     if kind is dict:
         return kind, tuple([(name, _take_apart(part, tensors)) for name, part in value.items()])
@@ -295,4 +300,10 @@ def _put_together(form, tensors):
         return rest[1]
     if kind is dict:
         return {name: _put_together(part, tensors) for name, part in rest[0]}
-    return kind(_put_together(part, tensors) for part in rest[0])
+    parts = [_put_together(part, tensors) for part in rest[0]]
+    return kind(*parts) if _is_named(kind) else kind(parts)
+
+
+def _is_named(kind):
+    """Whether a type is a named tuple's, like (values, indices)."""
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from . import ops
+from . import differentiate, ops
 from .backend import K
+from .ops.index import assign, getitem, parse_key, put
 from .tape import mode, recording
 from .tensor import Tensor
 
@@ -15,10 +16,11 @@ def _reflected(function):
 def _inplace(function):
     """``x.add_(y)``: the operation, and its result written into x's own array."""
 
-    def method(self, other):
+    def method(self, *others, **options):
         _check_inplace(self, function.__name__)
-        recorded = mode.grad_enabled and (
-            self._requires_grad or (isinstance(other, Tensor) and other._requires_grad)
+        given = (self, *others, *options.values())
+        recorded = mode.grad_enabled and any(
+            isinstance(x, Tensor) and x._requires_grad for x in given
         )
         if recorded and self._version[1]:
             raise RuntimeError(
@@ -29,7 +31,7 @@ def _inplace(function):
         if recorded:  # the pull-back may want the values from before
             source = Tensor(K.copy(self.data) if self.dtype.kind == "f" else self.data.copy())
             source._node, source._requires_grad = self._node, self._requires_grad
-        result = function(source, other)
+        result = function(source, *others, **options)
         if result.shape != self.shape:
             raise ValueError(
                 f"{function.__name__}_: the result has shape {result.shape}, which does not fit "
@@ -115,24 +117,86 @@ def _copy_(self, source):
     return self
 
 
+def _getitem(self, key):
+    """``x[key]``: a view for slices, integers, None and ``...``, a copy for index arrays."""
+    return getitem(self, key)
+
+
+_put_ = _inplace(put)
+
+
+def _setitem(self, key, value):
+    key, indices = parse_key("setitem", key)
+    recorded = mode.grad_enabled and (
+        self._requires_grad or (isinstance(value, Tensor) and value._requires_grad)
+    )
+    if recorded:
+        _put_(self, value, key=key, indices=indices)
+        return
+    assign(self.data, key, value.data if isinstance(value, Tensor) else value, indices)
+    self._version[0] += 1
+
+
+def _iter(self):
+    if not self.ndim:
+        raise TypeError("iter: a 0-d tensor has no elements to go through")
+    return iter(ops.unbind(self))
+
+
+def _contains(self, value):
+    return bool((self == value).any())
+
+
 def _sizes(shape):
     """``x.reshape(2, 3)`` or ``x.reshape((2, 3))``."""
     return shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
 
 
-def _max(self):
-    """The largest element."""
-    return ops.amax(self)
+def _with_sizes(function):
+    """A method that takes sizes, or dims, one by one or together: ``x.reshape(2, -1)``."""
 
+    def method(self, *sizes):
+        return function(self, _sizes(sizes))
 
-def _reshape(self, *shape):
-    """The same elements in another shape, ``x.reshape(2, -1)``; see ``fastgrad.reshape``."""
-    return ops.reshape(self, shape=_sizes(shape))
+    method.__doc__ = function.__doc__
+    return method
 
 
 def _t(self):
     """The transpose of a matrix, a view; a vector is its own."""
-    return ops.transpose(self, 0, 1) if self.ndim > 1 else self
+    if self.ndim > 2:
+        raise ValueError(f"t: expected a matrix, got shape {self.shape}")
+    return ops.transpose(self, 0, 1) if self.ndim == 2 else self
+
+
+def _transposed(self):
+    """All axes in reverse order, a view."""
+    return ops.permute(self, tuple(range(self.ndim))[::-1]) if self.ndim > 1 else self
+
+
+def _matrix_transposed(self):
+    """The last two axes exchanged, a view."""
+    return ops.transpose(self, -2, -1)
+
+
+def _like(function):
+    """``x.view_as(y)`` and its kind."""
+
+    def method(self, other):
+        return function(self, other.shape)
+
+    method.__doc__ = function.__doc__
+    return method
+
+
+def _is_contiguous(self):
+    """Whether the elements lie one after the other in memory."""
+    return bool(self.data.flags.c_contiguous)
+
+
+def _contiguous(self):
+    """The tensor itself, or a copy whose elements lie one after the other in memory."""
+    return self if self.data.flags.c_contiguous else ops.clone(self)
 
 
 def _to(self, dtype):
@@ -148,60 +212,88 @@ def _converter(dtype):
     return method
 
 
-_TABLE = {
-    "__add__": ops.add,
-    "__radd__": _reflected(ops.add),
-    "__sub__": ops.sub,
-    "__rsub__": _reflected(ops.sub),
-    "__mul__": ops.mul,
-    "__rmul__": _reflected(ops.mul),
-    "__truediv__": ops.div,
-    "__rtruediv__": _reflected(ops.div),
-    "__matmul__": ops.matmul,
-    "__rmatmul__": _reflected(ops.matmul),
+# Methods that are the function of their name ...
+_FUNCTIONS = (
+    "abs", "acos", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "all",
+    "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "argwhere", "asin", "atan",
+    "atan2", "baddbmm", "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
+    "bmm", "broadcast_to", "ceil", "chunk", "clamp", "clone", "cos", "cosh", "count_nonzero",
+    "cummax", "cummin", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div", "dot", "eq",
+    "equal", "erf", "exp", "expm1", "flatten", "fliplr", "flipud", "floor", "floor_divide", "fmod",
+    "gather", "ge", "gt", "index_add", "index_copy", "index_fill", "index_select", "inner",
+    "isclose", "isfinite", "isinf", "isnan", "kron", "kthvalue", "le", "lerp", "log", "log10",
+    "log1p", "log2", "log_softmax", "logcumsumexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum",
+    "mean", "median", "min", "minimum", "mm", "moveaxis", "movedim", "mul", "mv", "nansum",
+    "narrow", "ne", "neg", "nonzero", "norm", "outer", "pow", "prod", "ravel", "reciprocal", "relu",
+    "remainder", "repeat_interleave", "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add",
+    "select", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",
+    "squeeze", "std", "sub", "sum", "swapaxes", "swapdims", "take", "take_along_dim", "tan", "tanh",
+    "tensor_split", "topk", "trace", "transpose", "tril", "triu", "trunc", "unbind", "unflatten",
+    "unique", "unique_consecutive", "unsqueeze", "var", "vdot",
+)  # fmt: skip
+# ... and those that also write into their tensor, with an underscore.
+_IN_PLACE = (
+    "abs", "acos", "add", "addcdiv", "addcmul", "addmm", "addmv", "addr", "asin", "atan", "atan2",
+    "baddbmm", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "clamp", "cos",
+    "cosh", "cumprod", "cumsum", "div", "eq", "erf", "exp", "expm1", "floor", "floor_divide",
+    "fmod", "ge", "gt", "index_add", "index_copy", "index_fill", "le", "lerp", "log", "log10",
+    "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill",
+    "mul", "ne", "neg", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "scatter",
+    "scatter_add", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "tril",
+    "triu", "trunc",
+)  # fmt: skip
+# Operators, and those that answer for an operand on their left.
+_OPERATORS = {
+    "add": ops.add, "sub": ops.sub, "mul": ops.mul, "truediv": ops.div, "matmul": ops.matmul,
+    "pow": ops.pow, "mod": ops.remainder, "floordiv": ops.floor_divide, "and": ops.bitwise_and,
+    "or": ops.bitwise_or, "xor": ops.bitwise_xor,
+}  # fmt: skip
+_OTHERS = {
     "__neg__": ops.neg,
-    "__iadd__": _inplace(ops.add),
-    "__isub__": _inplace(ops.sub),
-    "__imul__": _inplace(ops.mul),
-    "__itruediv__": _inplace(ops.div),
-    "add": ops.add,
-    "sub": ops.sub,
-    "mul": ops.mul,
-    "div": ops.div,
-    "neg": ops.neg,
-    "add_": _inplace(ops.add),
-    "sub_": _inplace(ops.sub),
-    "mul_": _inplace(ops.mul),
-    "div_": _inplace(ops.div),
+    "__abs__": ops.abs,
+    "__invert__": ops.bitwise_not,
+    "__eq__": ops.eq,
+    "__ne__": ops.ne,
+    "__lt__": ops.lt,
+    "__le__": ops.le,
+    "__gt__": ops.gt,
+    "__ge__": ops.ge,
+    "backward": differentiate.backward,
     "zero_": _zero_,
     "fill_": _fill_,
     "copy_": _copy_,
-    "matmul": ops.matmul,
-    "mm": ops.matmul,
-    "exp": ops.exp,
-    "log": ops.log,
-    "sqrt": ops.sqrt,
-    "tanh": ops.tanh,
-    "sigmoid": ops.sigmoid,
-    "relu": ops.relu,
-    "softmax": ops.softmax,
-    "log_softmax": ops.log_softmax,
-    "sum": ops.sum,
-    "mean": ops.mean,
-    "amax": ops.amax,
-    "max": _max,
-    "argmax": ops.argmax,
-    "clone": ops.clone,
-    "flatten": ops.flatten,
-    "transpose": ops.transpose,
-    "reshape": _reshape,
-    "view": _reshape,
+    "__getitem__": _getitem,
+    "__setitem__": _setitem,
+    "__iter__": _iter,
+    "__contains__": _contains,
+    "reshape": _with_sizes(ops.reshape),
+    "view": _with_sizes(ops.view),
+    "permute": _with_sizes(ops.permute),
+    "expand": _with_sizes(ops.expand),
+    "repeat": _with_sizes(ops.repeat),
+    "tile": _with_sizes(ops.tile),
+    "flip": _with_sizes(ops.flip),
+    "view_as": _like(ops.view),
+    "reshape_as": _like(ops.reshape),
+    "expand_as": _like(ops.expand),
+    "contiguous": _contiguous,
+    "is_contiguous": _is_contiguous,
     "t": _t,
-    "T": property(_t),
+    "T": property(_transposed),
+    "mT": property(_matrix_transposed),
     "to": _to,
     "float": _converter(np.float32),
     "double": _converter(np.float64),
     "long": _converter(np.int64),
+}
+_TABLE = {
+    **{name: getattr(ops, name) for name in _FUNCTIONS},
+    **{f"{name}_": _inplace(getattr(ops, name)) for name in _IN_PLACE},
+    **{f"__{name}__": function for name, function in _OPERATORS.items()},
+    **{f"__r{name}__": _reflected(function) for name, function in _OPERATORS.items()},
+    **{f"__i{name}__": _inplace(function) for name, function in _OPERATORS.items()},
+    **_OTHERS,
 }
 
 for _name, _function in _TABLE.items():

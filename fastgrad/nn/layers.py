@@ -4,7 +4,7 @@ import math
 
 from .. import ops
 from ..creation import ones, zeros
-from ..ops.matmul import linear_relu
+from ..ops.linear import linear_relu
 from ..ops.norm import apply as apply_batch_norm
 from ..tape import recording
 from ..tensor import Tensor

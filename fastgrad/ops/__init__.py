@@ -1,42 +1,34 @@
 """Operations on tensors: one rule each, in files named like the kernels'."""
 
-from .elementwise import add, cast, clone, div, exp, log, mul, neg, relu, sigmoid, sqrt, sub, tanh
-from .loss import mse_loss
-from .matmul import linear, matmul
-from .norm import batch_norm
-from .random import dropout
-from .reduce import amax, argmax, mean, sum
-from .shape import flatten, reshape, transpose
-from .softmax import cross_entropy, log_softmax, nll_loss, softmax
+from importlib import import_module
 
-__all__ = [
-    "add",
-    "amax",
-    "argmax",
-    "batch_norm",
-    "cast",
-    "clone",
-    "cross_entropy",
-    "div",
-    "dropout",
-    "exp",
-    "flatten",
-    "linear",
-    "log",
-    "log_softmax",
-    "matmul",
-    "mean",
-    "mse_loss",
-    "mul",
-    "neg",
-    "nll_loss",
-    "relu",
-    "reshape",
-    "sigmoid",
-    "softmax",
-    "sqrt",
-    "sub",
-    "sum",
-    "tanh",
-    "transpose",
-]
+from .arithmetic import *
+from .comparison import *
+from .copy import *
+from .copy import zeros_like  # for formulas of gradients (see _family), as are the next
+from .diagonal import *
+from .einsum import *
+from .functions import *
+from .functions import relu_backward, sigmoid_backward, tanh_backward
+from .index import *
+from .join import *
+from .linear import *
+from .loss import *
+from .matmul import *
+from .matmul import bmm_nt, bmm_tn
+from .norm import *
+from .random import *
+from .rearrange import *
+from .reduce import *
+from .scan import *
+from .shape import *
+from .softmax import *
+from .sort import *
+from .statistics import *
+
+_FILES = (
+    "arithmetic", "comparison", "copy", "diagonal", "einsum", "functions", "index", "join",
+    "linear", "loss", "matmul", "norm", "random", "rearrange", "reduce", "scan", "shape", "softmax",
+    "sort", "statistics",
+)  # fmt: skip
+__all__ = sorted(name for file in _FILES for name in import_module(f".{file}", __name__).__all__)

@@ -1,38 +1,67 @@
 """Rule of batch normalization."""
 
 from ..backend import K
-from ..tensor import Tensor, op
+from ..lifting import op
+from ..tensor import Tensor
+from ._family import T
+
+__all__ = ["batch_norm"]
 
 
 def _rule(
     x, running_mean, running_var, weight, bias, *, training, momentum, eps, relu=False, batches=None
 ):
     _check(x, running_mean, running_var, weight, bias, training)
-    backward = K.batch_norm_backward
+    # What pull-backs close over counts as saved by its name. So there is one for each case: out
+    # only where a ReLU wants it, running statistics, which may change later, only where used.
     if training:
         out, mean, _, rstd = K.batch_norm_forward(
             x, weight, bias, eps, running_mean, running_var, momentum, relu, batches
         )
         if relu:
-            return out, lambda grad, _=None: _place(
-                backward(grad, x, mean, rstd, weight, True, out)
-            )
-        return out, lambda grad, _=None: _place(backward(grad, x, mean, rstd, weight))
-    # What these close over counts as saved by its name: running statistics may change later.
+            return out, lambda grad, _=None: _pull_back(grad, x, mean, rstd, weight, True, out)
+        return out, lambda grad, _=None: _pull_back(grad, x, mean, rstd, weight, True)
     out, rstd = K.batch_norm_apply(x, running_mean, running_var, weight, bias, eps, relu)
     if relu:
-        return out, lambda grad, _=None: _place(
-            backward(grad, x, running_mean, rstd, weight, False, out)
-        )
-    return out, lambda grad, _=None: _place(backward(grad, x, running_mean, rstd, weight, False))
+        return out, lambda grad, _=None: _pull_back(grad, x, running_mean, rstd, weight, False, out)
+    return out, lambda grad, _=None: _pull_back(grad, x, running_mean, rstd, weight, False)
 
 
-def _place(grads):
+def _pull_back(*args):
     """Gradients of x, weight and bias at the places of the rule's inputs."""
-    return grads[0], None, None, grads[1], grads[2]
+    grad_x, grad_weight, grad_bias = K.batch_norm_backward(*args)
+    return grad_x, None, None, grad_weight, grad_bias
 
 
-_batch_norm, _batch_norm_relu = op(_rule, name="batch_norm"), op(_rule, name="relu")
+def _again(grad, x, weight, rstd, running_mean=None, out=None):
+    """``_pull_back`` on tensors; in evaluation with the running mean."""
+    dims = (0, *range(2, x.ndim))
+    count = x.numel() // x.shape[1]
+
+    def column(v):
+        return v.reshape(1, -1, *[1] * (x.ndim - 2))
+
+    grad = grad if out is None else T.relu_backward(grad, out)
+    rstd = Tensor(rstd)
+    if running_mean is None:
+        centred = x - x.mean(dim=dims, keepdim=True)
+        var = (centred * centred).mean(dim=dims, keepdim=True)
+        # The variance that was used, ε included, but with the slope of this one.
+        used = column(1.0 / (rstd * rstd))
+        rstd = T.rsqrt(var + (used - var.detach()))
+    else:
+        centred, rstd = x - column(running_mean), column(rstd)
+    x_hat = centred * rstd
+    grad_bias, grad_weight = grad.sum(dim=dims), (grad * x_hat).sum(dim=dims)
+    if running_mean is None:
+        grad = grad - column(grad_bias / count) - x_hat * column(grad_weight / count)
+    gain = rstd if weight is None else rstd * column(weight)
+    return grad * gain, None, None, grad_weight, grad_bias
+
+
+_batch_norm, _batch_norm_relu = (
+    op(_rule, name=name).differentiable(_again) for name in ("batch_norm", "relu")
+)
 
 
 def _check(x, running_mean, running_var, weight, bias, training):

@@ -2,10 +2,12 @@
 
 from .. import random
 from ..backend import K
-from ..tensor import op
+from ..lifting import op
+
+__all__ = ["dropout"]
 
 
-@op
+@op(linear=True)
 def _dropout(x, *, p, ticket):
     return K.dropout(x, p, ticket), lambda grad: K.dropout(grad, p, ticket)
 

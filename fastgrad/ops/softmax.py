@@ -1,11 +1,17 @@
 """Rules of softmax, log-softmax and the classification losses."""
 
+import math
+
 import numpy as np
 
 from ..backend import K, contiguous
+from ..lifting import op
 from ..tape import as_array
-from ..tensor import op
+from ..tensor import Tensor
+from ._family import T
 from .reduce import check_dims
+
+__all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax"]
 
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -43,6 +49,11 @@ def softmax(x, *, dim):
     return _along_last("softmax", x, dim, K.softmax_forward, K.softmax_backward)
 
 
+softmax.differentiable(
+    lambda grad, out, axis=-1: out * (grad - (grad * out).sum(dim=axis, keepdim=True))
+)
+
+
 @op
 def log_softmax(x, *, dim):
     """``xᵢ - log Σⱼ e^xⱼ`` along ``dim``, stable for any finite x.
@@ -54,25 +65,20 @@ def log_softmax(x, *, dim):
     return _along_last("log_softmax", x, dim, K.log_softmax_forward, K.log_softmax_backward)
 
 
-def _check_classification(name, x, target, weight, reduction):
-    """Check the parts of a classification loss; returns what its kernel takes.
+log_softmax.differentiable(
+    lambda grad, out, axis=-1: grad - T.exp(out) * grad.sum(dim=axis, keepdim=True)
+)
 
-    x (N, C), (C,) or (N, C, \\*) becomes (rows, C), and target a flat int64 array.
-    """
+
+# ------------------------------------------------------------------ losses
+
+
+def _check_classification(name, x, target, weight, reduction):
+    """Check the parts of a classification loss; x is (N, C), (C,) or (N, C, \\*)."""
     if reduction not in _REDUCTIONS:
         raise ValueError(f"{name}: unknown reduction {reduction!r}; expected one of {_REDUCTIONS}")
     if x.dtype.kind != "f" or not x.ndim:
         raise TypeError(f"{name}: expected float scores (N, C), got {x.dtype} of shape {x.shape}")
-    target = as_array(target)
-    if (
-        x.ndim == 2
-        and x.shape[:1] == target.shape != (0,)
-        and x.flags.c_contiguous
-        and target.dtype == np.int64
-        and target.flags.c_contiguous
-        and weight is None
-    ):
-        return x, target
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integer labels, got {target.dtype}")
     classes = x.shape[0] if x.ndim == 1 else x.shape[1]
@@ -88,19 +94,88 @@ def _check_classification(name, x, target, weight, reduction):
         )
     if not target.size and reduction == "mean":
         raise ValueError(f"{name}: the batch is empty, scores have shape {x.shape}: no mean")
-    rows = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
-    return contiguous(rows).reshape(-1, classes), target.astype(np.int64, copy=False).ravel()
 
 
-def _restore(grad_rows, shape):
-    """Gradient of the rows in the scores' own layout."""
-    if len(shape) <= 2:
-        return grad_rows.reshape(shape)
-    moved = grad_rows.reshape(shape[0], *shape[2:], shape[1])
-    return contiguous(np.moveaxis(moved, -1, 1))
+def _of_rows(name, x, target, weight, reduction):
+    """(x, labels) of a loss as its kernel takes them: in C order, labels int64, all checked."""
+    target = as_array(target)
+    if not (
+        x.ndim == 2
+        and x.shape[:1] == target.shape != (0,)
+        and reduction in _REDUCTIONS
+        and x.dtype.kind == "f"
+        and x.flags.c_contiguous
+        and target.dtype == np.int64
+        and target.flags.c_contiguous
+        and weight is None
+    ):
+        _check_classification(name, x, target, weight, reduction)
+        x, target = contiguous(x), contiguous(target.astype(np.int64, copy=False))
+    return x, target
 
 
-@op
+@op(linear=True)
+def _class_last(x):
+    """Scores (N, C, \\*) or (C,) as rows (n, C)."""
+    shape = x.shape
+    if len(shape) == 1:
+        return x.reshape(1, shape[0]), lambda grad: grad.reshape(shape)
+    moved = shape[0], *shape[2:], shape[1]
+    rows = contiguous(np.moveaxis(x, 1, -1)).reshape(math.prod(moved[:-1]), shape[1])
+    return rows, lambda grad: contiguous(np.moveaxis(grad.reshape(moved), -1, 1))
+
+
+def _by_rows(loss):
+    """A classification loss of scores that are not (N, C), from that of rows."""
+
+    def function(x, target, weight, *, reduction, **options):
+        x, target = (y if isinstance(y, Tensor) else Tensor(y) for y in (x, target))
+        weights = weight.data if isinstance(weight, Tensor) else weight
+        _check_classification(loss.__name__, x.data, target.data, weights, reduction)
+        out = loss(_class_last(x), target.reshape(-1), weight, reduction=reduction, **options)
+        return out.reshape(target.shape) if reduction == "none" else out
+
+    return function
+
+
+@op(name="cross_entropy")
+def _cross_entropy(x, target, weight, *, ignore_index, reduction, label_smoothing):
+    x, target = _of_rows("cross_entropy", x, target, weight, reduction)
+    options = (ignore_index, reduction, label_smoothing)
+    try:
+        loss, saved = K.cross_entropy_forward(x, target, weight, *options)
+    except IndexError as error:
+        raise IndexError(f"cross_entropy: {error}") from None
+    return loss, (lambda grad: K.cross_entropy_backward(grad, x, target, saved, weight, *options),)
+
+
+@_cross_entropy.differentiable
+def _(grad, x, target, saved, weight, options):
+    ignore_index, _, smoothing = options
+    shares = _shares(target, weight, x.shape[1], x.dtype, ignore_index, smoothing)
+    # of rows that do not count, not even a NaN is looked at
+    x = T.where(_used(target, ignore_index), x, 0.0)
+    slope = T.softmax(x, dim=1) * shares.sum(dim=1, keepdim=True) - shares
+    return (_of_each_row(grad, saved[1]) * slope,)
+
+
+def _used(target, ignore_index):
+    return T.ne(target, ignore_index).reshape(-1, 1)
+
+
+def _shares(target, weight, classes, dtype, ignore_index, smoothing=0.0):
+    """What share of each row's loss each class has, (rows, classes)."""
+    hit = T.eq(target.reshape(-1, 1), np.arange(classes)).to(dtype)
+    shares = hit * (1.0 - smoothing) + smoothing / classes
+    shares = shares if weight is None else shares * weight
+    return T.where(_used(target, ignore_index), shares, 0.0)
+
+
+def _of_each_row(grad, divisor):
+    """The gradient of the loss as one of each row, a column."""
+    return (grad / Tensor(divisor)).reshape(-1, 1)
+
+
 def cross_entropy(
     x, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0
 ):
@@ -122,22 +197,34 @@ def cross_entropy(
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not from 0 to 1")
-    shape, given = x.shape, target
-    x, target = _check_classification("cross_entropy", x, target, weight, reduction)
-    options = (ignore_index, reduction, label_smoothing)
+    loss = _cross_entropy if x.ndim == 2 else _by_rows(_cross_entropy)
+    return loss(
+        x,
+        target,
+        weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+@op(name="nll_loss")
+def _nll_loss(x, target, weight, *, ignore_index, reduction):
+    x, target = _of_rows("nll_loss", x, target, weight, reduction)
+    shape, options = x.shape, (ignore_index, reduction)
     try:
-        loss, saved = K.cross_entropy_forward(x, target, weight, *options)
+        loss, divisor = K.nll_loss_forward(x, target, weight, *options)
     except IndexError as error:
-        raise IndexError(f"cross_entropy: {error}") from None
-
-    def vjp(grad):
-        grad_x = K.cross_entropy_backward(grad, x, target, saved, weight, *options)
-        return grad_x if len(shape) == 2 else _restore(grad_x, shape)
-
-    return loss.reshape(np.shape(given)) if reduction == "none" else loss, (vjp,)
+        raise IndexError(f"nll_loss: {error}") from None
+    return loss, (lambda grad: K.nll_loss_backward(grad, shape, target, divisor, weight, *options),)
 
 
-@op
+@_nll_loss.differentiable
+def _(grad, target, shape, divisor, weight, options):
+    shares = _shares(target, weight, shape[1], grad.dtype, options[0])
+    return (-_of_each_row(grad, divisor) * shares,)
+
+
 def nll_loss(x, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """Negative log-likelihood ``-x[target]`` of log-probabilities x; see ``cross_entropy``.
 
@@ -145,17 +232,5 @@ def nll_loss(x, target, weight=None, *, ignore_index=-100, reduction="mean"):
     >>> fg.nll_loss(fg.tensor([[-0.5, -1.0]]), fg.tensor([1]))
     tensor(1.)
     """
-    shape, target_shape = x.shape, np.shape(target)
-    x, target = _check_classification("nll_loss", x, target, weight, reduction)
-    options = (ignore_index, reduction)
-    try:
-        loss, divisor = K.nll_loss_forward(x, target, weight, *options)
-    except IndexError as error:
-        raise IndexError(f"nll_loss: {error}") from None
-    rows = x.shape
-
-    def vjp(grad):
-        grad_x = K.nll_loss_backward(grad, rows, target, divisor, weight, *options)
-        return _restore(grad_x, shape)
-
-    return loss.reshape(target_shape) if reduction == "none" else loss, (vjp,)
+    loss = _nll_loss if x.ndim == 2 else _by_rows(_nll_loss)
+    return loss(x, target, weight, ignore_index=ignore_index, reduction=reduction)

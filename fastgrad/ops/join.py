@@ -1,0 +1,323 @@
+"""Rules that put tensors together, and that take them apart."""
+
+import operator
+
+import numpy as np
+
+from ..backend import K
+from ..lifting import op
+from ..tensor import Tensor
+from ._family import T, result_type
+from .shape import one_dim
+
+__all__ = [
+    "cat", "chunk", "column_stack", "concat", "concatenate", "dstack", "hstack", "meshgrid", "pad",
+    "split", "stack", "tensor_split", "unbind", "vstack",
+]  # fmt: skip
+
+
+@op(name="cat")
+def _cat(*arrays, dim):
+    arrays = [np.asarray(x) if not isinstance(x, np.ndarray) else x for x in arrays]
+    if not arrays:
+        raise ValueError("cat: expected at least one tensor")
+    shapes = [x.shape for x in arrays]
+    dtype = result_type(*arrays)
+    whole = [shape for shape in shapes if shape != (0,)] or shapes[:1]  # PyTorch lets these pass
+    axis = one_dim("cat", dim, len(whole[0]))
+    rest = {(len(shape), shape[:axis], shape[axis + 1 :]) for shape in whole}
+    if len(rest) > 1 or whole[0] == ():
+        raise ValueError(f"cat: shapes {shapes} do not fit along dim {dim}")
+    sizes = [shape[axis] if shape in whole else 0 for shape in shapes]
+    total = (*whole[0][:axis], sum(sizes), *whole[0][axis + 1 :])
+    out, here, at, places = K.empty(total, dtype), (slice(None),) * axis, 0, []
+    for x, size in zip(arrays, sizes, strict=True):
+        places.append((*here, slice(at, at + size)))
+        if size:
+            out[places[-1]] = x
+        at += size
+
+    if len(arrays) == 1:
+        return out, lambda grad: grad
+    return out, lambda grad, needs: _apart(grad, needs, places, shapes)
+
+
+def _apart(grad, needs, places=None, shapes=None):
+    """The parts of a gradient, an array or a tensor, that belong to the operands of ``cat``."""
+    if places is None:
+        return grad
+    return [
+        grad[place].reshape(shape) if need else None
+        for place, shape, need in zip(places, shapes, needs, strict=True)
+    ]
+
+
+_cat.differentiable(_apart)
+
+
+def cat(tensors, dim=0):
+    """The tensors one after the other along ``dim``.
+
+    Raises ``ValueError`` where other sizes differ.
+
+    >>> import fastgrad as fg
+    >>> fg.cat([fg.tensor([1.0, 2.0]), fg.tensor([3.0])])
+    tensor([1., 2., 3.])
+    """
+    return _cat(*tensors, dim=dim)
+
+
+concat = concatenate = cat
+
+
+def stack(tensors, dim=0):
+    """The tensors, all of one shape, along a new axis ``dim``.
+
+    >>> import fastgrad as fg
+    >>> fg.stack([fg.tensor([1.0, 2.0]), fg.tensor([3.0, 4.0])], dim=1)
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    shapes = [x.shape for x in tensors]
+    if len(set(shapes)) != 1:
+        raise ValueError(f"stack: expected tensors of one shape, got {shapes}")
+    axis = one_dim("stack", dim, len(shapes[0]) + 1)
+    return cat([T.unsqueeze(x, axis) for x in tensors], axis)
+
+
+def _at_least(ndim, x):
+    """``x`` with axes enough to be stacked."""
+    if x.ndim == 0:
+        x = T.reshape(x, (1,))
+    if ndim >= 2 and x.ndim == 1:
+        x = T.unsqueeze(x, 0)
+    return T.unsqueeze(x, -1) if ndim == 3 and x.ndim == 2 else x
+
+
+def hstack(tensors):
+    """The tensors side by side: along the second axis, vectors along their only one.
+
+    >>> import fastgrad as fg
+    >>> fg.hstack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([1., 2.])
+    """
+    tensors = [_at_least(1, x) for x in tensors]
+    return cat(tensors, 0 if tensors and tensors[0].ndim == 1 else 1)
+
+
+def vstack(tensors):
+    """The tensors below each other: vectors as rows.
+
+    >>> import fastgrad as fg
+    >>> fg.vstack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([[1.],
+            [2.]])
+    """
+    return cat([_at_least(2, x) for x in tensors], 0)
+
+
+def dstack(tensors):
+    """The tensors behind each other, along the third axis.
+
+    >>> import fastgrad as fg
+    >>> fg.dstack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([[[1., 2.]]])
+    """
+    return cat([_at_least(3, x) for x in tensors], 2)
+
+
+def column_stack(tensors):
+    """The tensors side by side: vectors as columns.
+
+    >>> import fastgrad as fg
+    >>> fg.column_stack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([[1., 2.]])
+    """
+    return cat([T.reshape(x, (x.numel(), 1)) if x.ndim < 2 else x for x in tensors], 1)
+
+
+# ------------------------------------------------------------------ apart
+
+
+def split(x, split_size_or_sections, dim=0):
+    """Views of parts of so many elements each along ``dim``, or of the sizes given, a tuple.
+
+    >>> import fastgrad as fg
+    >>> fg.split(fg.tensor([1.0, 2.0, 3.0]), 2)
+    (tensor([1., 2.]), tensor([3.]))
+    """
+    axis = one_dim("split", dim, x.ndim)
+    size = x.shape[axis] if x.ndim else 1
+    if isinstance(split_size_or_sections, int):
+        each = split_size_or_sections
+        if each < 0 or (each == 0 and size):
+            raise ValueError(f"split: expected a size above 0, got {each}")
+        starts = range(0, size, each) if size else (0,)
+        sizes = [min(each, size - start) for start in starts]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != size or any(part < 0 for part in sizes):
+            raise ValueError(f"split: sizes {sizes} do not make up {size}")
+    return _parts(x, axis, sizes)
+
+
+def _parts(x, axis, sizes):
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    return tuple(T.narrow(x, axis, at, size) for at, size in zip(starts, sizes, strict=True))
+
+
+def chunk(x, chunks, dim=0):
+    """At most so many views of equal parts along ``dim``; the last may be smaller.
+
+    >>> import fastgrad as fg
+    >>> fg.chunk(fg.tensor([1.0, 2.0, 3.0]), 2)
+    (tensor([1., 2.]), tensor([3.]))
+    """
+    if chunks < 1:
+        raise ValueError(f"chunk: expected at least 1 chunk, got {chunks}")
+    axis = one_dim("chunk", dim, x.ndim)
+    size = x.shape[axis] if x.ndim else 1
+    if not size:
+        return _parts(x, axis, [0] * chunks)
+    return split(x, -(-size // chunks), axis)
+
+
+def tensor_split(x, indices_or_sections, dim=0):
+    """Views of so many parts along ``dim`` (the first ones larger), or cut at the indices given.
+
+    >>> import fastgrad as fg
+    >>> fg.tensor_split(fg.tensor([1.0, 2.0, 3.0]), 2)
+    (tensor([1., 2.]), tensor([3.]))
+    """
+    axis = one_dim("tensor_split", dim, x.ndim)
+    size = x.shape[axis] if x.ndim else 0
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
+    if isinstance(indices_or_sections, int):
+        count = indices_or_sections
+        if count < 1:
+            raise ValueError(f"tensor_split: expected at least 1 section, got {count}")
+        sizes = [size // count + (k < size % count) for k in range(count)]
+        return _parts(x, axis, sizes)
+    cuts = [slice(None, cut).indices(size)[1] for cut in indices_or_sections]
+    pairs = zip([0, *cuts], [*cuts, size], strict=True)
+    return tuple(T.narrow(x, axis, a, max(0, b - a)) for a, b in pairs)
+
+
+def unbind(x, dim=0):
+    """Views of the elements along ``dim``, without that axis, a tuple.
+
+    >>> import fastgrad as fg
+    >>> fg.unbind(fg.tensor([[1.0], [2.0]]))
+    (tensor([1.]), tensor([2.]))
+    """
+    axis = one_dim("unbind", dim, x.ndim)
+    if not x.ndim:
+        raise ValueError("unbind: a tensor without axes has no parts")
+    return tuple(T.select(x, axis, k) for k in range(x.shape[axis]))
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """Coordinates of a grid: tensor k repeated along all axes but its own, k.
+
+    indexing   "ij", or "xy", where the first two axes are exchanged
+
+    >>> import fastgrad as fg
+    >>> fg.meshgrid(fg.tensor([1.0, 2.0]), fg.tensor([3.0]))
+    (tensor([[1.],
+            [2.]]), tensor([[3.],
+            [3.]]))
+    """
+    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
+        tensors = tensors[0]
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: unknown indexing {indexing!r}; expected 'ij' or 'xy'")
+    if any(x.ndim > 1 for x in tensors):
+        raise ValueError(f"meshgrid: expected vectors, got {[x.shape for x in tensors]}")
+    swap = indexing == "xy" and len(tensors) > 1
+    order = [1, 0, *range(2, len(tensors))] if swap else list(range(len(tensors)))
+    shape = [0] * len(tensors)
+    for x, axis in zip(tensors, order, strict=True):
+        shape[axis] = x.numel()
+    grids = []
+    for x, axis in zip(tensors, order, strict=True):
+        single = [1] * len(shape)
+        single[axis] = x.numel()
+        grids.append(T.broadcast_to(T.reshape(x, single), shape))
+    return tuple(grids)
+
+
+# ------------------------------------------------------------------ padding
+
+
+def _pads(name, pad, ndim):
+    """(before, after) of each axis, from PyTorch's pairs, last axis first."""
+    pad = [operator.index(size) for size in pad]
+    if len(pad) % 2 or len(pad) > 2 * ndim:
+        raise ValueError(f"{name}: {len(pad)} pads do not fit {ndim} dimensions")
+    pairs = [(0, 0)] * (ndim - len(pad) // 2)
+    return pairs + [(pad[k], pad[k + 1]) for k in range(len(pad) - 2, -1, -2)]
+
+
+@op(name="pad", linear=True)
+def _pad_zeros(x, *, pairs):
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True))
+    if any(n < 0 for n in shape):
+        raise ValueError(f"pad: {pairs} leave nothing of shape {x.shape}")
+    inner = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, pairs, strict=True))
+    outer = tuple(
+        slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, pairs, strict=True)
+    )
+    before = x.shape
+
+    def place(target, target_key, source, source_key):
+        out = K.zeros(target, source.dtype)
+        out[target_key] = source[source_key]
+        return out
+
+    return place(shape, inner, x, outer), lambda grad: place(before, outer, grad, inner)
+
+
+def pad(x, pad, mode="constant", value=None):
+    """More elements at the ends of the last axes: pairs (before, after), the last axis first.
+
+    mode    "constant" (``value``, 0 by default; negative sizes cut off), "reflect" (mirrored
+            without the edge), "replicate" (the edge again) or "circular" (from the other end)
+
+    >>> import fastgrad as fg
+    >>> fg.pad(fg.tensor([1.0, 2.0, 3.0]), (1, 2))
+    tensor([0., 1., 2., 3., 0., 0.])
+    >>> fg.pad(fg.tensor([1.0, 2.0, 3.0]), (1, 2), mode="reflect")
+    tensor([2., 1., 2., 3., 2., 1.])
+    """
+    pairs = _pads("pad", pad, x.ndim)
+    if mode == "constant":
+        out = _pad_zeros(x, pairs=pairs)
+        if not value:
+            return out
+        outside = K.zeros(out.shape, np.bool_)
+        K.fill(outside, True)
+        outside[
+            tuple(
+                slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(out.shape, pairs, strict=True)
+            )
+        ] = False
+        return T.masked_fill(out, Tensor(outside), value)
+    if mode not in ("reflect", "replicate", "circular"):
+        raise ValueError(f"pad: unknown mode {mode!r}")
+    numpys = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
+    for axis, (a, b) in enumerate(pairs):
+        if a or b:
+            size = x.shape[axis]
+            most = {"reflect": size - 1, "circular": size}.get(mode, max(a, b))
+            if max(a, b) > most or not size:
+                raise ValueError(f"pad: {(a, b)} is too much for mode {mode!r} and size {size}")
+            cut, more = (max(-a, 0), max(-b, 0)), (max(a, 0), max(b, 0))
+            places = np.arange(size)
+            if mode == "circular":  # what is cut off does not come in again
+                places = np.pad(places[cut[0] : size - cut[1]], more, mode=numpys)
+            else:
+                places = np.pad(places, more, mode=numpys)
+                places = places[cut[0] : len(places) - cut[1]]
+            x = T.index_select(x, axis, places)
+    return x
