@@ -9,7 +9,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from kernel_cases import ROWS, Maker, arrays_of, copied
+from all_rows import ROWS
+from kernel_cases import Maker, arrays_of, copied
 
 import fastgrad
 from fastgrad import kernels, reference

@@ -111,7 +111,8 @@ def on_this_cpu():
 
 def call_every_kernel():
     """Kernels that are compiled when each is called on its smallest and its largest sample."""
-    from kernel_cases import ROWS, Maker
+    from all_rows import ROWS
+    from kernel_cases import Maker
 
     from fastgrad import kernels
     from fastgrad.kernels import _cache

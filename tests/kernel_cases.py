@@ -20,6 +20,9 @@ class Maker:
     def positive(self, *shape):
         return np.asarray(self.rng.uniform(0.1, 3.0, shape)).astype(self.dtype)
 
+    def fraction(self, *shape):
+        return np.asarray(self.rng.uniform(-0.99, 0.99, shape)).astype(self.dtype)
+
     def labels(self, count, classes, ignored=None):
         labels = self.rng.integers(0, classes, count)
         if ignored is not None and count > 2:
@@ -53,8 +56,8 @@ class Row:
         return f"{self.kernel}{'-' if self.label else ''}{self.label}"
 
 
-_SHAPES = ((), (0,), (1,), (7,), (16,), (33,), (5, 17), (3, 4, 5), (70_001,))
-_BENCH = ((100,), (1000,), (10_000,), (100_000,), (1_000_000,))
+SHAPES = ((), (0,), (1,), (7,), (16,), (33,), (5, 17), (3, 4, 5), (70_001,))
+BENCH = ((100,), (1000,), (10_000,), (100_000,), (1_000_000,))
 _MATRICES = (
     (1, 1, 1), (1, 5, 1), (1, 7, 40), (2, 33, 300), (7, 13, 29), (5, 1, 3), (14, 16, 32),
     (15, 17, 33), (33, 65, 2), (64, 10, 128), (40, 400, 70), (3, 0, 4), (0, 3, 4), (4, 3, 0),
@@ -72,7 +75,7 @@ _PARAMETERS = ((1,), (7,), (64,), (1001,), (100_003,))
 _BENCH_PARAMETERS = ((1000,), (100_000,), (1_000_000,))
 
 
-def _size(*shape):
+def size_of(*shape):
     return math.prod(shape)
 
 
@@ -80,9 +83,9 @@ def _unary(kernel, moved=2, maker="normal", **options):
     return Row(
         kernel,
         lambda m, *s: (getattr(m, maker)(*s),),
-        _SHAPES,
-        _BENCH,
-        moved=lambda *s: moved * _size(*s),
+        SHAPES,
+        BENCH,
+        moved=lambda *s: moved * size_of(*s),
         **options,
     )
 
@@ -91,10 +94,112 @@ def _binary(kernel, maker="normal"):
     return Row(
         kernel,
         lambda m, *s: (m.normal(*s), getattr(m, maker)(*s)),
-        _SHAPES,
-        _BENCH,
-        moved=lambda *s: 3 * _size(*s),
+        SHAPES,
+        BENCH,
+        moved=lambda *s: 3 * size_of(*s),
     )
+
+
+_COSTLY = {"float32": 2e-5, "float64": 1e-11}
+
+
+def _functions():
+    """Element-wise kernels of one or two operands, by how these are drawn."""
+    for name in ("abs", "sign", "square", "floor", "ceil", "round", "trunc", "sin", "cos", "tan",
+                 "atan", "sinh", "cosh", "expm1", "erf", "isnan", "isinf", "isfinite",
+                 "logical_not"):  # fmt: skip
+        yield _unary(name)
+    for name in ("reciprocal", "rsqrt", "log1p", "log2", "log10"):
+        yield _unary(name, maker="positive")
+    for name in ("asin", "acos"):
+        yield _unary(name, maker="fraction")
+    for name in ("maximum", "minimum", "atan2", "eq", "ne", "lt", "le", "gt", "ge", "logical_and",
+                 "logical_or", "logical_xor"):  # fmt: skip
+        yield _binary(name)
+    for name in ("fmod", "remainder", "floor_divide"):
+        yield _binary(name, "positive")
+    yield Row(
+        "pow",
+        lambda m, *s: (m.positive(*s), m.normal(*s)),
+        SHAPES,
+        BENCH,
+        moved=lambda *s: 3 * size_of(*s),
+        rtol=_COSTLY,
+    )
+    for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+        yield Row(name, lambda m, *s: (m.labels(s, 99), m.labels(s, 99)), SHAPES, BENCH)
+    yield Row("bitwise_not", lambda m, *s: (m.labels(s, 99),), SHAPES, BENCH)
+    yield Row(
+        "where",
+        lambda m, *s: (m.normal(*s) > 0, m.normal(*s), m.normal(*s)),
+        SHAPES,
+        BENCH,
+        moved=lambda *s: 3 * size_of(*s),
+    )
+    yield Row(
+        "where",
+        lambda m, *s: (m.normal(*s) > 0, m.normal(*s), 0.0),
+        SHAPES,
+        BENCH,
+        moved=lambda *s: 2 * size_of(*s),
+        label="number",
+    )
+    yield Row("lerp", lambda m, *s: [m.normal(*s) for _ in range(3)], SHAPES, BENCH)
+    yield Row(
+        "clamp",
+        lambda m, *s: (m.normal(*s), -0.5, 0.75),
+        SHAPES,
+        BENCH,
+        moved=lambda *s: 2 * size_of(*s),
+    )
+    yield Row(
+        "clamp_backward",
+        lambda m, *s: (m.normal(*s), m.normal(*s), -0.5, 0.75),
+        SHAPES,
+        BENCH,
+        moved=lambda *s: 3 * size_of(*s),
+    )
+    yield Row(
+        "maximum_backward",
+        lambda m, *s: [np.round(m.normal(*s)) for _ in range(3)],
+        SHAPES,
+        BENCH,
+        moved=lambda *s: 4 * size_of(*s),
+    )
+
+
+def _rows_of(index):
+    return (index,)
+
+
+def _index_rows():
+    """Indexing the first axis, and along an axis."""
+    sizes, bench = ((5, 3), (7, 1), (3, 70)), ((1000, 64),)
+
+    def draw(m, rows, columns):
+        return m.normal(rows, columns), m.labels(rows, rows)
+
+    def take(m, *s):
+        x, index = draw(m, *s)
+        return x, _rows_of, index
+
+    def put(m, *s):
+        x, index = draw(m, *s)
+        return x, _rows_of, m.normal(1, s[1]), index
+
+    def along(m, *s):
+        return m.normal(*s), m.labels(s, s[1]), 1
+
+    def scattered(m, *s):
+        x, index, axis = along(m, *s)
+        return x, index, m.normal(*s), axis
+
+    yield Row("take", take, sizes, bench, moved=lambda *s: 2 * size_of(*s))
+    yield Row("put", put, sizes, bench, changes=(0,))
+    yield Row("add_at", put, sizes, bench, changes=(0,))
+    yield Row("gather", along, sizes, bench)
+    yield Row("scatter", scattered, sizes, bench)
+    yield Row("scatter_add", scattered, sizes, bench)
 
 
 def _broadcast(kernel, label, other):
@@ -103,7 +208,7 @@ def _broadcast(kernel, label, other):
         lambda m, *s: (m.normal(*s), m.positive(*other(s))),
         ((4, 7), (3, 16), (2, 0), (5, 33)),
         ((64, 128), (1000, 1000)),
-        moved=lambda *s: 2 * _size(*s),
+        moved=lambda *s: 2 * size_of(*s),
         label=label,
     )
 
@@ -114,7 +219,7 @@ def _reduction(kernel, label, axes, sizes, bench):
         lambda m, *s: (m.normal(*s), axes),
         sizes,
         bench,
-        moved=_size,
+        moved=size_of,
         label=label,
         rtol={"float32": 3e-5},
     )
@@ -127,8 +232,8 @@ _CUBE = ((2, 3, 4), (5, 70, 9), (1, 300, 65))
 _BENCH_CUBE = ((64, 32, 784),)
 
 
-def _reductions(kernel):
-    yield _reduction(kernel, "all", None, _ALL, _BENCH)
+def reductions(kernel):
+    yield _reduction(kernel, "all", None, _ALL, BENCH)
     yield _reduction(kernel, "rows", (1,), _MATRIX, _BENCH_MATRIX)
     yield _reduction(kernel, "columns", (0,), _MATRIX, _BENCH_MATRIX)
     yield _reduction(kernel, "middle", (1,), _CUBE, _BENCH_CUBE)
@@ -231,17 +336,23 @@ ROWS = (
     _binary("sigmoid_backward"),
     _unary("relu_forward"),
     _binary("relu_backward"),
+    *_functions(),
     _unary("copy"),
-    Row("fill", lambda m, *s: (m.normal(*s), 3.0), _SHAPES, _BENCH, moved=_size, changes=(0,)),
-    *_reductions("sum"),
-    *_reductions("mean"),
-    *_reductions("amax"),
+    *_index_rows(),
+    Row("zeros", lambda m, *s: (s, m.dtype), SHAPES, BENCH, moved=size_of),
+    Row("zeros_like", lambda m, *s: (m.normal(*s),), SHAPES, BENCH, moved=size_of),
+    Row("empty", lambda m, *s: ((0, *s), m.dtype), ((3,),)),
+    Row("strided", lambda m, *s: (m.normal(*s), (2, 2), (4, 8)), ((4, 4),)),
+    Row("fill", lambda m, *s: (m.normal(*s), 3.0), SHAPES, BENCH, moved=size_of, changes=(0,)),
+    *reductions("sum"),
+    *reductions("mean"),
+    *reductions("amax"),
     Row(
         "amax_backward",
         lambda m, *s: (m.normal(s[0]), x := np.round(m.normal(*s)), x.max(axis=1), (1,)),
         ((1, 1), (3, 7), (37, 53)),
         ((64, 128), (1000, 1000)),
-        moved=lambda *s: 2 * _size(*s),
+        moved=lambda *s: 2 * size_of(*s),
     ),
     Row("argmax", lambda m, *s: (np.round(m.normal(*s)), -1), ((3, 7), (64, 10)), ((1000, 10),)),
     Row(
@@ -249,14 +360,14 @@ ROWS = (
         lambda m, *s: (m.normal(s[0], 1), s),
         ((3, 7), (64, 10), (600, 130)),
         ((64, 128), (1000, 1000)),
-        moved=_size,
+        moved=size_of,
     ),
     Row(
         "unbroadcast",
         lambda m, *s: (m.normal(*s), s[1:]),
         ((3, 7), (64, 10), (600, 130)),
         ((64, 128), (1000, 1000)),
-        moved=_size,
+        moved=size_of,
         rtol={"float32": 3e-5},
     ),
     Row(
@@ -315,33 +426,33 @@ ROWS = (
     ),
     Row(
         "softmax_forward", lambda m, *s: (3 * m.normal(*s),), _ROWS, _BENCH_ROWS,
-        moved=lambda *s: 2 * _size(*s),
+        moved=lambda *s: 2 * size_of(*s),
     ),
     Row(
         "softmax_backward", lambda m, *s: (m.normal(*s), m.positive(*s)), _ROWS, _BENCH_ROWS,
-        moved=lambda *s: 3 * _size(*s),
+        moved=lambda *s: 3 * size_of(*s),
     ),
     Row(
         "log_softmax_forward", lambda m, *s: (3 * m.normal(*s),), _ROWS, _BENCH_ROWS,
-        moved=lambda *s: 2 * _size(*s),
+        moved=lambda *s: 2 * size_of(*s),
     ),
     Row(
         "log_softmax_backward", lambda m, *s: (m.normal(*s), -m.positive(*s)), _ROWS, _BENCH_ROWS,
-        moved=lambda *s: 3 * _size(*s),
+        moved=lambda *s: 3 * size_of(*s),
     ),
     Row("check_labels", lambda m, n: (m.labels(n, 10), 10, -100), ((0,), (7,)), ((1000,),)),
     Row(
         "cross_entropy_forward", _cross_entropy, _LOSSES, _BENCH_LOSSES,
-        moved=lambda *s: _size(*s[:2]),
+        moved=lambda *s: size_of(*s[:2]),
     ),
     Row(
         "cross_entropy_backward", _cross_entropy_backward, _LOSSES, _BENCH_LOSSES,
-        moved=lambda *s: 2 * _size(*s[:2]),
+        moved=lambda *s: 2 * size_of(*s[:2]),
     ),
     Row("nll_loss_forward", _nll, _NLL, tuple(size[:-1] for size in _BENCH_LOSSES)),
     Row(
         "nll_loss_backward", _nll_backward, _NLL, tuple(size[:-1] for size in _BENCH_LOSSES),
-        moved=lambda *s: _size(*s[:2]),
+        moved=lambda *s: size_of(*s[:2]),
     ),
     *(
         Row(
@@ -350,7 +461,7 @@ ROWS = (
                 m.normal(*s, mean=3.0), m.normal(s[1]), m.normal(s[1]), 1e-5,
                 m.normal(s[1]), m.positive(s[1]), 0.1, relu, np.full(1, 7),
             ),
-            _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * _size(*s), changes=(4, 5, 8),
+            _BATCHES, _BENCH_BATCHES, moved=lambda *s: 2 * size_of(*s), changes=(4, 5, 8),
             rtol={"float32": 1e-4}, label="relu" if relu else "",
         )
         for relu in (False, True)
@@ -361,7 +472,7 @@ ROWS = (
             lambda m, *s, relu=relu: (
                 m.normal(*s), m.normal(s[1]), m.positive(s[1]), m.normal(s[1]), None, 1e-5, relu
             ),
-            _BATCHES, _BENCH_BATCHES if not relu else (), moved=lambda *s: 2 * _size(*s),
+            _BATCHES, _BENCH_BATCHES if not relu else (), moved=lambda *s: 2 * size_of(*s),
             label="relu" if relu else "",
         )
         for relu in (False, True)
@@ -373,7 +484,7 @@ ROWS = (
                 *(_norm_stats(m, *s)[k] for k in (1, 0, 2, 4, 5)), training,
                 m.normal(*s) if relu else None,
             ],
-            _BATCHES, _BENCH_BATCHES if training else (), moved=lambda *s: 3 * _size(*s),
+            _BATCHES, _BENCH_BATCHES if training else (), moved=lambda *s: 3 * size_of(*s),
             rtol={"float32": 1e-4}, label=label,
         )
         for label, training, relu in (
@@ -382,8 +493,8 @@ ROWS = (
     ),
     Row("draw", lambda m, n: (_TICKET.copy(), n), ((1,), (7,)), ((100,),), changes=(0,)),
     Row(
-        "dropout", lambda m, *s: (m.normal(*s), 0.3, _TICKET), _SHAPES, _BENCH,
-        moved=lambda *s: 2 * _size(*s),
+        "dropout", lambda m, *s: (m.normal(*s), 0.3, _TICKET), SHAPES, BENCH,
+        moved=lambda *s: 2 * size_of(*s),
     ),
     *(
         Row(
@@ -412,7 +523,7 @@ ROWS = (
         Row(
             "total_norm",
             lambda m, n, power=power: (_several(m.normal, n), power),
-            _PARAMETERS, _BENCH_PARAMETERS if power == 2 else (), moved=_size, label=str(power),
+            _PARAMETERS, _BENCH_PARAMETERS if power == 2 else (), moved=size_of, label=str(power),
             rtol={"float32": 3e-5},
         )
         for power in (2.0, 1.0, math.inf, 3.0)
@@ -432,14 +543,14 @@ ROWS = (
     ),
     Row(
         "zero", lambda m, n: (_several(m.normal, n),),
-        _PARAMETERS, _BENCH_PARAMETERS, moved=_size, changes=(0,),
+        _PARAMETERS, _BENCH_PARAMETERS, moved=size_of, changes=(0,),
     ),
     Row(
         "gather_rows",
         lambda m, n, *s: (m.normal(n, *s), m.rng.integers(0, n, n // 2)),
         ((4, 3), (100, 7), (50, 2, 3)),
         ((1000, 10), (2000, 784)),
-        moved=lambda n, *s: n * _size(*s),
+        moved=lambda n, *s: n * size_of(*s),
     ),
 )  # fmt: skip
 

@@ -313,16 +313,16 @@ def fork_while_compiling():
 
 def fork_while_making_a_ufunc():
     """The same between two compilations that belong together."""
-    from fastgrad.kernels import _ufunc
+    from fastgrad.kernels import _loop
 
-    busy, compile_callback = threading.Event(), _ufunc.compile_callback
+    busy, compile_callback = threading.Event(), _loop.compile_callback
 
     def compile_slowly(*args):
         busy.set()
         time.sleep(0.1)
         return compile_callback(*args)
 
-    _ufunc.compile_callback = compile_slowly
+    _loop.compile_callback = compile_slowly
     return _fork_during(lambda: kernels.neg(1.0), busy)
 
 

@@ -22,14 +22,17 @@ _IDS = [str(path) for path in _FILES]
 # Lowest first. A file imports from its own layer and from those below. The first layer is what
 # knows nothing of the engine.
 _LAYERS = (
-    ("_version", "_repr", "_files", "_progress", "random", "reference"),
+    ("_version", "_repr", "_files", "_progress", "random", "reference", "watch"),
     ("kernels",),
     ("backend",),
     ("tape",),
     ("tensor",),
+    ("lifting", "differentiate"),
     ("ops",),
     ("methods",),
     ("functional", "creation", "gradients", "serialization", "testing"),
+    ("autograd",),
+    ("func",),
     ("compile",),
     ("nn", "optim", "data"),
     ("training",),

@@ -5,7 +5,8 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from kernel_cases import ROWS, Maker, arrays_of, copied
+from all_rows import ROWS
+from kernel_cases import Maker, arrays_of, copied
 
 import fastgrad
 from fastgrad import kernels, reference

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from op_cases import CASES
+from all_rows import CASES
 
 import fastgrad as fg
 from fastgrad import ops
@@ -62,7 +62,10 @@ def _backward(case, arrays, options):
 
 
 def test_every_operation_has_a_row():
-    assert {case.name for case in CASES} == set(ops.__all__)
+    aliases = {"concat": "cat", "concatenate": "cat", "moveaxis": "movedim"}
+    aliases |= dict.fromkeys(("swapaxes", "swapdims"), "transpose")
+    assert all(getattr(fg, a) is getattr(fg, b) for a, b in aliases.items())
+    assert {case.name for case in CASES} == set(ops.__all__) - set(aliases)
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
@@ -192,6 +195,50 @@ def test_change_of_a_saved_input_is_noticed(case, sample):
             grads = [x.grad.data for x in tensors if x.grad is not None]
             for a, b in zip(grads, expected, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+_UNRECORDABLE = {
+    "allclose", "argwhere", "bincount", "equal", "masked_select", "nonzero", "one_hot", "unique",
+    "unique_consecutive",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(  # dropout's row sets the seed; tests/test_compile.py has it
+    ("case", "sample"), [call for call in _CALLS if call.values[0].name != "dropout"]
+)
+def test_compiled_equals_eager(case, sample):
+    """The first call records, the others replay on other values; or the recording is refused."""
+    rng = np.random.default_rng(0)
+    arrays, options = _arrays(case, sample, np.float32)
+    options = {k: fg.Tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+    leaves = [
+        fg.ones(*x.shape, requires_grad=True) if x.dtype.kind == "f" else None for x in arrays
+    ]
+
+    def step(*tensors):
+        inputs = [x if leaf is None else leaf * x for x, leaf in zip(tensors, leaves, strict=True)]
+        for leaf in leaves:
+            if leaf is not None:
+                leaf.grad = None
+        out = case.call(*inputs, **options)
+        if out.requires_grad:
+            out.backward(fg.ones_like(out))
+        return [out, *(x.grad for x in leaves if x is not None and x.grad is not None)]
+
+    compiled = fg.compile(step)
+    for _ in range(3):
+        fresh = [
+            case.draw(rng, x.shape).astype(np.float32) if x.dtype.kind == "f" else x for x in arrays
+        ]
+        tensors = [fg.Tensor(np.asarray(x)) for x in fresh]
+        try:
+            results = compiled(*tensors)
+        except fg.Unrecordable:
+            assert case.name in _UNRECORDABLE
+            return
+        for a, b in zip(results, step(*tensors), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a.data, b.data)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,15 @@ def test_gradients_add_up(name):
     np.testing.assert_allclose(x.grad, expected(x.detach().numpy()), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_gradients_of_a_broadcast_number_add_up(backend):
+    fg.set_backend(backend)
+    x, y = fg.tensor(2.0, requires_grad=True), _leaf()
+    (x * y + x / y + y * x).sum().backward()
+    assert x.grad.shape == ()
+    assert x.grad.item() == pytest.approx(12 + 1 + 1 / 2 + 1 / 3)
+
+
 def test_backward_adds_to_what_is_there():
     x = _leaf()
     (x * x).sum().backward()
@@ -248,9 +257,22 @@ def test_refused(name):
     assert x.grad is None
 
 
-def test_gradients_of_gradients_are_refused():
-    with pytest.raises(NotImplementedError, match="create_graph=True is not supported yet"):
-        _leaf().sum().backward(create_graph=True)
+def test_gradients_of_gradients_by_backward():
+    x = _leaf()
+    (x**3).sum().backward(create_graph=True)
+    first, x.grad = x.grad, None
+    assert first.tolist() == [3, 12, 27]
+    first.sum().backward()
+    assert x.grad.tolist() == [6, 12, 18]
+
+
+def test_a_gradient_that_cannot_be_differentiated_again_is_named():
+    @fg.op
+    def doubled(x):
+        return 2 * x, lambda grad: 2 * grad
+
+    with pytest.raises(RuntimeError, match=r"^doubled: .* cannot be differentiated again"):
+        doubled(_leaf()).sum().backward(create_graph=True)
 
 
 @pytest.mark.parametrize("gradient", [fg.ones(2), np.ones(2), [1, 1], np.ones(2, np.float32)])
