@@ -212,36 +212,86 @@ def _converter(dtype):
     return method
 
 
+def _type_as(self, other):
+    """The tensor in the type of another."""
+    return _to(self, other.dtype)
+
+
+def _where(self, condition, other):
+    """The tensor's elements where the bools ``condition`` hold, else those of ``other``."""
+    return ops.where(condition, self, other)
+
+
+def _new_full(self, size, fill_value, dtype=None, requires_grad=False):
+    """A tensor of one value, in this tensor's type unless another is given."""
+    out = Tensor(K.zeros(tuple(size), np.dtype(dtype or self.dtype)))
+    K.fill(out.data, fill_value)
+    return out.requires_grad_(requires_grad)
+
+
+def _new(value):
+    def method(self, *size, dtype=None, requires_grad=False):
+        return _new_full(self, _sizes(size), value, dtype, requires_grad)
+
+    method.__doc__ = (
+        f"A tensor of {'ones' if value else 'zeros'}, in this tensor's type by default."
+    )
+    return method
+
+
+def _cpu(self):
+    """The tensor itself: it is on the CPU."""
+    return self
+
+
+def _element_size(self):
+    """Bytes of an element."""
+    return self.data.itemsize
+
+
+def _stride(self, dim=None):
+    """How many elements lie between neighbours along each axis, or along one."""
+    strides = tuple(step // self.data.itemsize for step in self.data.strides)
+    return strides if dim is None else strides[dim]
+
+
+def _is_floating_point(self):
+    """Whether the elements are floats."""
+    return self.data.dtype.kind == "f"
+
+
 # Methods that are the function of their name ...
 _FUNCTIONS = (
-    "abs", "acos", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "all",
-    "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "argwhere", "asin", "atan",
-    "atan2", "baddbmm", "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "bmm", "broadcast_to", "ceil", "chunk", "clamp", "clone", "cos", "cosh", "count_nonzero",
-    "cummax", "cummin", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div", "dot", "eq",
-    "equal", "erf", "exp", "expm1", "flatten", "fliplr", "flipud", "floor", "floor_divide", "fmod",
-    "gather", "ge", "gt", "index_add", "index_copy", "index_fill", "index_select", "inner",
-    "isclose", "isfinite", "isinf", "isnan", "kron", "kthvalue", "le", "lerp", "log", "log10",
-    "log1p", "log2", "log_softmax", "logcumsumexp", "logical_and", "logical_not", "logical_or",
+    "abs", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "all",
+    "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "argwhere", "asin", "asinh",
+    "atan", "atan2", "atanh", "baddbmm", "bincount", "bitwise_and", "bitwise_not", "bitwise_or",
+    "bitwise_xor", "bmm", "broadcast_to", "ceil", "chunk", "clamp", "clamp_max", "clamp_min",
+    "clone", "cos", "cosh", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diag",
+    "diag_embed", "diagonal", "div", "dot", "eq", "equal", "erf", "exp", "exp2", "expm1", "flatten",
+    "fliplr", "flipud", "floor", "floor_divide", "fmod", "frac", "gather", "ge", "gt", "hypot",
+    "index_add", "index_copy", "index_fill", "index_select", "inner", "isclose", "isfinite",
+    "isinf", "isnan", "kron", "kthvalue", "le", "lerp", "log", "log10", "log1p", "log2",
+    "log_softmax", "logaddexp", "logcumsumexp", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum",
-    "mean", "median", "min", "minimum", "mm", "moveaxis", "movedim", "mul", "mv", "nansum",
-    "narrow", "ne", "neg", "nonzero", "norm", "outer", "pow", "prod", "ravel", "reciprocal", "relu",
-    "remainder", "repeat_interleave", "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add",
-    "select", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",
-    "squeeze", "std", "sub", "sum", "swapaxes", "swapdims", "take", "take_along_dim", "tan", "tanh",
-    "tensor_split", "topk", "trace", "transpose", "tril", "triu", "trunc", "unbind", "unflatten",
-    "unique", "unique_consecutive", "unsqueeze", "var", "vdot",
+    "mean", "median", "min", "minimum", "mm", "movedim", "mul", "mv", "nansum", "narrow", "ne",
+    "neg", "nonzero", "norm", "outer", "pow", "prod", "ravel", "reciprocal", "relu", "remainder",
+    "repeat_interleave", "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add", "select",
+    "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze",
+    "std", "sub", "sum", "take", "take_along_dim", "tan", "tanh", "tensor_split", "topk", "trace",
+    "transpose", "tril", "triu", "trunc", "unbind", "unflatten", "unique", "unique_consecutive",
+    "unsqueeze", "var", "vdot",
 )  # fmt: skip
 # ... and those that also write into their tensor, with an underscore.
 _IN_PLACE = (
-    "abs", "acos", "add", "addcdiv", "addcmul", "addmm", "addmv", "addr", "asin", "atan", "atan2",
-    "baddbmm", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "clamp", "cos",
-    "cosh", "cumprod", "cumsum", "div", "eq", "erf", "exp", "expm1", "floor", "floor_divide",
-    "fmod", "ge", "gt", "index_add", "index_copy", "index_fill", "le", "lerp", "log", "log10",
-    "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill",
-    "mul", "ne", "neg", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "scatter",
-    "scatter_add", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "tril",
-    "triu", "trunc",
+    "abs", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "addr", "asin", "asinh",
+    "atan", "atan2", "atanh", "baddbmm", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
+    "ceil", "clamp", "clamp_max", "clamp_min", "cos", "cosh", "cumprod", "cumsum", "div", "eq",
+    "erf", "exp", "exp2", "expm1", "floor", "floor_divide", "fmod", "frac", "ge", "gt", "hypot",
+    "index_add", "index_copy", "index_fill", "le", "lerp", "log", "log10", "log1p", "log2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill", "mul", "ne",
+    "neg", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "scatter", "scatter_add",
+    "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "tril", "triu",
+    "trunc",
 )  # fmt: skip
 # Operators, and those that answer for an operand on their left.
 _OPERATORS = {
@@ -286,10 +336,26 @@ _OTHERS = {
     "float": _converter(np.float32),
     "double": _converter(np.float64),
     "long": _converter(np.int64),
+    "int": _converter(np.int32),
+    "byte": _converter(np.uint8),
+    "bool": _converter(np.bool_),
+    "type_as": _type_as,
+    "where": _where,
+    "new_zeros": _new(0),
+    "new_ones": _new(1),
+    "new_full": _new_full,
+    "cpu": _cpu,
+    "nelement": Tensor.numel,
+    "ndimension": Tensor.dim,
+    "element_size": _element_size,
+    "stride": _stride,
+    "is_floating_point": _is_floating_point,
 }
 _TABLE = {
     **{name: getattr(ops, name) for name in _FUNCTIONS},
     **{f"{name}_": _inplace(getattr(ops, name)) for name in _IN_PLACE},
+    **{a: getattr(ops, b) for a, b in ops.ALIASES.items() if b in _FUNCTIONS},
+    **{f"{a}_": _inplace(getattr(ops, b)) for a, b in ops.ALIASES.items() if b in _IN_PLACE},
     **{f"__{name}__": function for name, function in _OPERATORS.items()},
     **{f"__r{name}__": _reflected(function) for name, function in _OPERATORS.items()},
     **{f"__i{name}__": _inplace(function) for name, function in _OPERATORS.items()},

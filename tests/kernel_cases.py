@@ -111,8 +111,13 @@ def _functions():
         yield _unary(name)
     for name in ("reciprocal", "rsqrt", "log1p", "log2", "log10"):
         yield _unary(name, maker="positive")
-    for name in ("asin", "acos"):
+    for name in ("asin", "acos", "atanh"):
         yield _unary(name, maker="fraction")
+    for name in ("asinh", "exp2"):
+        yield _unary(name)
+    yield Row("acosh", lambda m, *s: (m.positive(*s) + 1,), SHAPES, BENCH)
+    for name in ("hypot", "logaddexp"):
+        yield _binary(name)
     for name in ("maximum", "minimum", "atan2", "eq", "ne", "lt", "le", "gt", "ge", "logical_and",
                  "logical_or", "logical_xor"):  # fmt: skip
         yield _binary(name)

@@ -8,18 +8,24 @@ from ._ufunc import borrowed, elementwise
 
 __all__ = [
     "acos",
+    "acosh",
     "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
     "cos",
     "cosh",
     "erf",
     "exp",
+    "exp2",
     "expm1",
+    "hypot",
     "log",
     "log1p",
     "log2",
     "log10",
+    "logaddexp",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",
@@ -107,6 +113,36 @@ def sinh(x):
 @borrowed(np.cosh, cost=0.8)
 def cosh(x):
     """Hyperbolic cosine."""
+
+
+@borrowed(np.arcsinh, cost=0.8)
+def asinh(x):
+    """Inverse hyperbolic sine."""
+
+
+@borrowed(np.arccosh, cost=0.8)
+def acosh(x):
+    """Inverse hyperbolic cosine."""
+
+
+@borrowed(np.arctanh, cost=0.8)
+def atanh(x):
+    """Inverse hyperbolic tangent."""
+
+
+@borrowed(np.exp2, cost=0.5)
+def exp2(x):
+    """``2ˣ``"""
+
+
+@borrowed(np.hypot, cost=3.0)
+def hypot(a, b):
+    """``√(a² + b²)``, without overflow in between."""
+
+
+@borrowed(np.logaddexp, cost=10.0)
+def logaddexp(a, b):
+    """``log(eᵃ + eᵇ)``, without overflow in between."""
 
 
 @elementwise(cost=0.4)

@@ -31,4 +31,15 @@ _FILES = (
     "linear", "loss", "matmul", "norm", "random", "rearrange", "reduce", "scan", "shape", "softmax",
     "sort", "statistics",
 )  # fmt: skip
-__all__ = sorted(name for file in _FILES for name in import_module(f".{file}", __name__).__all__)
+ALIASES = {
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
+    "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "clip": "clamp", "concat": "cat",
+    "concatenate": "cat", "divide": "div", "fix": "trunc", "ger": "outer", "greater": "gt",
+    "greater_equal": "ge", "less": "lt", "less_equal": "le", "moveaxis": "movedim",
+    "multiply": "mul", "negative": "neg", "not_equal": "ne", "subtract": "sub",
+    "swapaxes": "transpose", "swapdims": "transpose", "true_divide": "div",
+}  # fmt: skip
+"""PyTorch's other names of operations."""
+globals().update({alias: globals()[name] for alias, name in ALIASES.items()})
+_NAMES = [name for file in _FILES for name in import_module(f".{file}", __name__).__all__]
+__all__ = sorted({*_NAMES, *ALIASES})

@@ -10,9 +10,9 @@ from ..tape import as_array
 from ._family import T, combine, combine_three, have_floats, masked, promoted, same_type, unary
 
 __all__ = [
-    "abs", "add", "addcdiv", "addcmul", "ceil", "clamp", "div", "floor", "floor_divide", "fmod",
-    "lerp", "maximum", "minimum", "mul", "neg", "pow", "reciprocal", "remainder", "round", "rsqrt",
-    "sign", "sqrt", "square", "sub", "trunc",
+    "abs", "add", "addcdiv", "addcmul", "ceil", "clamp", "clamp_max", "clamp_min", "div", "floor",
+    "floor_divide", "fmod", "frac", "lerp", "maximum", "minimum", "mul", "neg", "pow", "reciprocal",
+    "remainder", "round", "rsqrt", "sign", "sqrt", "square", "sub", "trunc",
 ]  # fmt: skip
 
 
@@ -286,6 +286,36 @@ clamp.differentiable(
     lambda grad, x, min, max: T.where((x < min) & T.lt(min, max), grad, 0.0),
     lambda grad, x, min, max: T.where((x > max) | T.lt(max, min), grad, 0.0),
 )
+
+
+def clamp_min(x, min):
+    """``x`` no lower than ``min``; see ``clamp``.
+
+    >>> import fastgrad as fg
+    >>> fg.clamp_min(fg.tensor([-2.0, 2.0]), 0.0)
+    tensor([0., 2.])
+    """
+    return clamp(x, min=min)
+
+
+def clamp_max(x, max):
+    """``x`` no higher than ``max``; see ``clamp``.
+
+    >>> import fastgrad as fg
+    >>> fg.clamp_max(fg.tensor([-2.0, 2.0]), 0.0)
+    tensor([-2.,  0.])
+    """
+    return clamp(x, max=max)
+
+
+def frac(x):
+    """The fraction of x, with its sign.
+
+    >>> import fastgrad as fg
+    >>> fg.frac(fg.tensor([1.5, -1.5]))
+    tensor([ 0.5000, -0.5000])
+    """
+    return sub(x, trunc(x))
 
 
 @op

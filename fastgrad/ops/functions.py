@@ -10,18 +10,24 @@ from ._family import T, combine, have_floats, masked, promoted, same_type, unary
 
 __all__ = [
     "acos",
+    "acosh",
     "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
     "cos",
     "cosh",
     "erf",
     "exp",
+    "exp2",
     "expm1",
+    "hypot",
     "log",
     "log1p",
     "log2",
     "log10",
+    "logaddexp",
     "relu",
     "sigmoid",
     "sin",
@@ -209,6 +215,89 @@ def cosh(m, grad, x):
     tensor([1.0000, 1.5431])
     """
     return m.mul(grad, m.sinh(x))
+
+
+@unary
+def asinh(m, grad, x):
+    """Inverse hyperbolic sine.
+
+    >>> import fastgrad as fg
+    >>> fg.asinh(fg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8814])
+    """
+    return m.mul(grad, m.rsqrt(m.add(m.square(x), 1.0)))
+
+
+@unary
+def acosh(m, grad, x):
+    """Inverse hyperbolic cosine; NaN below 1.
+
+    >>> import fastgrad as fg
+    >>> fg.acosh(fg.tensor([1.0, 2.0]))
+    tensor([0.0000, 1.3170])
+    """
+    return m.mul(grad, m.rsqrt(m.sub(m.square(x), 1.0)))
+
+
+@unary
+def atanh(m, grad, x):
+    """Inverse hyperbolic tangent; NaN outside of -1 to 1.
+
+    >>> import fastgrad as fg
+    >>> fg.atanh(fg.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.5493])
+    """
+    return m.div(grad, m.sub(1.0, m.square(x)))
+
+
+@unary
+def exp2(m, grad, out):
+    """``2ˣ``
+
+    >>> import fastgrad as fg
+    >>> fg.exp2(fg.tensor([0.0, 3.0]))
+    tensor([1., 8.])
+    """
+    return m.mul(grad, m.mul(out, math.log(2)))
+
+
+@op
+def hypot(a, b):
+    """``√(a² + b²)``, without overflow in between.
+
+    >>> import fastgrad as fg
+    >>> fg.hypot(fg.tensor([3.0]), fg.tensor([4.0]))
+    tensor([5.])
+    """
+    a, b = same_type(a, b) if have_floats(a, b) else promoted((a, b), np.float32)
+    out = combine("hypot", a, b)
+    return out, (
+        lambda grad: K.mul(grad, K.div(a, out)),
+        lambda grad: K.mul(grad, K.div(b, out)),
+    )
+
+
+hypot.differentiable(lambda grad, a, out: grad * (a / out), lambda grad, b, out: grad * (b / out))
+
+
+@op
+def logaddexp(a, b):
+    """``log(eᵃ + eᵇ)``, without overflow in between.
+
+    >>> import fastgrad as fg
+    >>> fg.logaddexp(fg.tensor([0.0, 10.0]), fg.tensor([0.0, 10.0]))
+    tensor([ 0.6931, 10.6931])
+    """
+    a, b = same_type(a, b) if have_floats(a, b) else promoted((a, b), np.float32)
+    return combine("logaddexp", a, b), (
+        lambda grad: K.mul(grad, K.sigmoid_forward(K.sub(a, b))),
+        lambda grad: K.mul(grad, K.sigmoid_forward(K.sub(b, a))),
+    )
+
+
+logaddexp.differentiable(
+    lambda grad, a, b: grad * T.sigmoid(a - b), lambda grad, a, b: grad * T.sigmoid(b - a)
+)
 
 
 @unary(kernel="tanh_forward")

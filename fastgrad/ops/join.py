@@ -11,7 +11,7 @@ from ._family import T, result_type
 from .shape import one_dim
 
 __all__ = [
-    "cat", "chunk", "column_stack", "concat", "concatenate", "dstack", "hstack", "meshgrid", "pad",
+    "cat", "chunk", "column_stack", "dstack", "hstack", "meshgrid", "pad",
     "split", "stack", "tensor_split", "unbind", "vstack",
 ]  # fmt: skip
 
@@ -65,9 +65,6 @@ def cat(tensors, dim=0):
     tensor([1., 2., 3.])
     """
     return _cat(*tensors, dim=dim)
-
-
-concat = concatenate = cat
 
 
 def stack(tensors, dim=0):

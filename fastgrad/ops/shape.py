@@ -10,8 +10,8 @@ from ..lifting import op
 from .reduce import check_dims
 
 __all__ = [
-    "flatten", "moveaxis", "movedim", "narrow", "permute", "ravel", "reshape", "select", "squeeze",
-    "swapaxes", "swapdims", "transpose", "unflatten", "unsqueeze", "view",
+    "flatten", "movedim", "narrow", "permute", "ravel", "reshape", "select", "squeeze",
+ "transpose", "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
 
 
@@ -181,9 +181,6 @@ def transpose(x, *, dim0, dim1):
     return x.swapaxes(a, b), lambda grad: grad.swapaxes(a, b)
 
 
-swapaxes = swapdims = transpose
-
-
 @op(linear=True)
 def movedim(x, *, source, destination):
     """A view with the axes ``source`` (an int or several) moved to ``destination``.
@@ -199,9 +196,6 @@ def movedim(x, *, source, destination):
     if not x.ndim:
         return x.reshape(()), lambda grad: grad
     return np.moveaxis(x, a, b), lambda grad: np.moveaxis(grad, b, a)
-
-
-moveaxis = movedim
 
 
 # ------------------------------------------------------------------ parts

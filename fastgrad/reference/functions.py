@@ -8,18 +8,24 @@ from ._quiet import quiet
 
 __all__ = [
     "acos",
+    "acosh",
     "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
     "cos",
     "cosh",
     "erf",
     "exp",
+    "exp2",
     "expm1",
+    "hypot",
     "log",
     "log1p",
     "log2",
     "log10",
+    "logaddexp",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",
@@ -46,6 +52,12 @@ atan = quiet(np.arctan)
 atan2 = quiet(np.arctan2)
 sinh = quiet(np.sinh)
 cosh = quiet(np.cosh)
+asinh = quiet(np.arcsinh)
+acosh = quiet(np.arccosh)
+atanh = quiet(np.arctanh)
+exp2 = quiet(np.exp2)
+hypot = quiet(np.hypot)
+logaddexp = quiet(np.logaddexp)
 
 
 @quiet
