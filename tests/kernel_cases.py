@@ -203,6 +203,12 @@ def _index_rows():
     yield Row("put", put, sizes, bench, changes=(0,))
     yield Row("add_at", put, sizes, bench, changes=(0,))
     yield Row("gather", along, sizes, bench)
+    yield Row(
+        "gather_backward",
+        lambda m, *s: (m.normal(*s), m.labels(s, s[1]), s, 1),
+        sizes,
+        bench,
+    )
     yield Row("scatter", scattered, sizes, bench)
     yield Row("scatter_add", scattered, sizes, bench)
 

@@ -6,9 +6,11 @@ integers and None may stand beside the arrays.
 
 import numpy as np
 
-from ._record import by_numpy, call_numpy, recording
+from ._jit import kernel
+from ._record import by_numpy, call_numpy, contiguous, recording
+from .sort import put_along, take_along
 
-__all__ = ["add_at", "gather", "put", "scatter", "scatter_add", "take"]
+__all__ = ["add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "take"]
 
 
 def take(x, key, *indices):
@@ -48,15 +50,58 @@ def _places(index, shape, axis):
     """The key of ``x.gather(axis, index)`` for x of a shape; IndexError for one out of range."""
     size = shape[axis] if shape else 1
     if index.size and not 0 <= int(index.min()) <= int(index.max()) < size:
-        wrong = index.ravel()[np.flatnonzero((index < 0) | (index >= size))[0]]
-        raise IndexError(f"index {wrong} is out of range; expected 0 <= index < {size}")
+        raise _out_of_range(index[(index < 0) | (index >= size)][0], size)
     grid = np.ogrid[tuple(slice(0, n) for n in index.shape)] if index.ndim else []
     return tuple(index if k == axis else part for k, part in enumerate(grid))
 
 
+def _refuse(code, indices, size):
+    raise _out_of_range(indices[code - 1], size)
+
+
+def _out_of_range(index, size):
+    return IndexError(f"index {index} is out of range; expected 0 <= index < {size}")
+
+
+@kernel(serial=True, on_error=_refuse)
+def _check(start, stop, indices, size):
+    for i in range(start, stop):
+        if indices[i] < 0 or indices[i] >= size:
+            return i + 1
+    return 0
+
+
+def _alike(shape, index, axis):
+    """Whether an index has x's sizes but along ``axis``, as a kernel wants it."""
+    return (
+        bool(shape)
+        and index.ndim == len(shape)
+        and all(
+            n == m or k == axis for k, (n, m) in enumerate(zip(shape, index.shape, strict=True))
+        )
+    )
+
+
 def gather(x, index, axis):
     """``out[..., i, ...] = x[..., index[..., i, ...], ...]`` along ``axis``."""
+    if x.dtype.kind == "f" and _alike(x.shape, index, axis):
+        index = contiguous(index.astype(np.int64, copy=False))
+        _check(index.size, 0, index.reshape(-1), x.shape[axis])
+        return take_along(x, index, axis)
     return call_numpy(lambda x, index: np.asarray(x[_places(index, x.shape, axis)]), x, index)
+
+
+def gather_backward(grad, index, shape, axis):
+    """The gradient of ``gather`` from an array of ``shape``; its index was checked there."""
+    if _alike(shape, index, axis):
+        return put_along(grad, index.astype(np.int64, copy=False), shape, axis)
+
+    def run(grad, index):
+        out = np.zeros(shape, grad.dtype)
+        np.add.at(out, _places(index, shape, axis), grad)
+        return out
+
+    return call_numpy(run, grad, index)
 
 
 def scatter(x, index, values, axis):

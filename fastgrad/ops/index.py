@@ -167,10 +167,10 @@ def _check_gather(name, shape, axis, index):
 def _gather(x, *, axis, index):
     shape = x.shape
 
-    def vjp(grad):
-        return K.scatter_add(K.zeros(shape, grad.dtype), index, grad, axis)
-
-    return _run("gather", K.gather, x, index, axis), vjp
+    return (
+        _run("gather", K.gather, x, index, axis),
+        lambda grad: K.gather_backward(grad, index, shape, axis),
+    )
 
 
 def _run(name, kernel, *arguments):

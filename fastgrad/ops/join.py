@@ -33,7 +33,9 @@ def _cat(*arrays, dim):
     out, here, at, places = K.empty(total, dtype), (slice(None),) * axis, 0, []
     for x, size in zip(arrays, sizes, strict=True):
         places.append((*here, slice(at, at + size)))
-        if size:
+        if size and x.dtype == dtype:
+            K.copy(x, out=out[places[-1]])
+        elif size:
             out[places[-1]] = x
         at += size
 
@@ -269,7 +271,7 @@ def _pad_zeros(x, *, pairs):
 
     def place(target, target_key, source, source_key):
         out = K.zeros(target, source.dtype)
-        out[target_key] = source[source_key]
+        K.copy(source[source_key], out=out[target_key])
         return out
 
     return place(shape, inner, x, outer), lambda grad: place(before, outer, grad, inner)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["add_at", "gather", "put", "scatter", "scatter_add", "take"]
+__all__ = ["add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "take"]
 
 
 def take(x, key, *indices):
@@ -30,6 +30,10 @@ def gather(x, index, axis):
         return x.copy()
     cropped = x[tuple(slice(0, n) if k != axis else slice(None) for k, n in enumerate(index.shape))]
     return np.take_along_axis(cropped, index, axis)
+
+
+def gather_backward(grad, index, shape, axis):
+    return scatter_add(np.zeros(shape, grad.dtype), index, grad, axis)
 
 
 def scatter(x, index, values, axis):
