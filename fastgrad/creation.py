@@ -88,9 +88,7 @@ def full(size, fill_value, dtype=None, requires_grad=False):
         dtype = {bool: np.bool_, int: np.int64}.get(type(fill_value), np.float32)
     array = empty_array(_shape((size,)), dtype)
     array.fill(fill_value)
-    if recording.here():  # once more in each replay
-        array = recording.active.copy(array)
-    return Tensor(array, requires_grad=requires_grad)
+    return _constant(array, requires_grad)
 
 
 def zeros(*size, dtype=np.float32, requires_grad=False):

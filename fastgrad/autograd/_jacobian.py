@@ -2,17 +2,12 @@
 
 import numpy as np
 
-from ..backend import K, empty
 from ..differentiate import grad
-from ..lifting import op
+from ..lifting import alias
+from ..ops import stack
+from ..ops.copy import zeros_like
 from ..tape import Node, mark
 from ..tensor import Tensor
-
-
-@op(name="alias", linear=True)
-def alias(x):
-    """The same tensor by another name, so that gradients can be asked for from here on."""
-    return x.view(), lambda grad: grad
 
 
 class Own(Tensor):
@@ -29,32 +24,6 @@ class Own(Tensor):
 def fresh(tensor):
     """A tensor to differentiate by: linked to ``tensor`` where that requires grad, else a leaf."""
     return alias(tensor) if tensor._requires_grad else Own(tensor)
-
-
-@op(name="stack")
-def _stack(*rows):
-    out = empty((len(rows), *rows[0].shape), rows[0].dtype)
-    for k, row in enumerate(rows):
-        out[k] = row
-    return out, lambda grad, needs: [grad[k] if need else None for k, need in enumerate(needs)]
-
-
-@op(name="select", linear=True)
-def _row(x, *, index):
-    shape = x.shape
-
-    def vjp(grad):
-        out = empty(shape, grad.dtype)
-        out.fill(0)
-        out[index] = grad
-        return out
-
-    return x[index], vjp
-
-
-_stack.differentiable(
-    lambda grad, needs: [_row(grad, index=k) if need else None for k, need in enumerate(needs)]
-)
 
 
 def jacobian_rows(output, inputs, create_graph):
@@ -80,14 +49,7 @@ def _joined(rows, shape, x):
     if all(row is None for row in rows):
         return None
     rows = [zeros_like(x) if row is None else row for row in rows]
-    # one row needs no stack
-    rows = rows[0] if len(rows) == 1 else _stack(*rows)
-    return rows.reshape((*shape, *x.shape))
-
-
-def zeros_like(tensor):
-    """Zeros of a tensor's shape and type."""
-    return Tensor(K.zeros_like(tensor.data))
+    return stack(rows).reshape((*shape, *x.shape))
 
 
 def depends_on_others(outputs, since):

@@ -5,7 +5,7 @@ import numpy as np
 from ..backend import K
 from ..lifting import op
 from ._family import T
-from .shape import one_dim
+from .reduce import check_dim
 
 __all__ = [
     "diag", "diag_embed", "diagonal", "trace", "tril", "triu",
@@ -30,7 +30,7 @@ def diagonal(x, *, offset=0, dim1=0, dim2=1):
     >>> fg.diagonal(fg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([1., 4.])
     """
-    a, b = one_dim("diagonal", dim1, x.ndim), one_dim("diagonal", dim2, x.ndim)
+    a, b = check_dim("diagonal", dim1, x.ndim), check_dim("diagonal", dim2, x.ndim)
     if a == b or x.ndim < 2:
         raise ValueError(f"diagonal: expected two axes, got dims {dim1} and {dim2} of {x.shape}")
     shape = x.shape
@@ -52,7 +52,7 @@ def diag_embed(x, *, offset=0, dim1=-2, dim2=-1):
     tensor([[1., 0.],
             [0., 2.]])
     """
-    a, b = one_dim("diag_embed", dim1, x.ndim + 1), one_dim("diag_embed", dim2, x.ndim + 1)
+    a, b = check_dim("diag_embed", dim1, x.ndim + 1), check_dim("diag_embed", dim2, x.ndim + 1)
     if a == b:
         raise ValueError(f"diag_embed: dims {dim1} and {dim2} are the same")
     n = x.shape[-1] + abs(offset)

@@ -7,7 +7,7 @@ from ..lifting import op
 from ..tape import as_array, recording
 from ..tensor import Tensor
 from ._family import T, refuse_recording
-from .shape import one_dim
+from .reduce import check_dim
 
 __all__ = [
     "argwhere", "gather", "index_add", "index_copy", "index_fill", "index_select",
@@ -166,7 +166,6 @@ def _check_gather(name, shape, axis, index):
 @op(name="gather", linear=True)
 def _gather(x, *, axis, index):
     shape = x.shape
-
     return (
         _run("gather", K.gather, x, index, axis),
         lambda grad: K.gather_backward(grad, index, shape, axis),
@@ -192,7 +191,7 @@ def gather(x, dim, index):
     tensor([[2.],
             [3.]])
     """
-    axis, index = one_dim("gather", dim, x.ndim), _index("gather", index)
+    axis, index = check_dim("gather", dim, x.ndim), _index("gather", index)
     if not x.ndim:
         return T.reshape(gather(T.reshape(x, (1,)), 0, index.reshape(-1)), index.shape)
     if not index.size:
@@ -208,15 +207,20 @@ def _scatter(x, src, *, axis, index):
     def without(grad):
         return K.scatter(grad, index, np.zeros((), grad.dtype), axis)
 
-    def of_source(grad):
-        part = K.gather(grad, index, axis)
-        if part.shape == shape or not shape:
-            return part
-        whole = K.zeros(shape, grad.dtype)
-        whole[tuple(slice(0, n) for n in part.shape)] = part
-        return whole
+    return _run("scatter", K.scatter, x, index, src, axis), (
+        without,
+        lambda grad: _of_source(grad, index, axis, shape),
+    )
 
-    return _run("scatter", K.scatter, x, index, src, axis), (without, of_source)
+
+def _of_source(grad, index, axis, shape):
+    """What a scatter took from its source, an array of ``shape`` at least as large as index."""
+    part = K.gather(grad, index, axis)
+    if part.shape == shape or not shape:
+        return part
+    whole = K.zeros(shape, grad.dtype)
+    whole[tuple(slice(0, n) for n in part.shape)] = part
+    return whole
 
 
 _scatter.differentiable(
@@ -228,16 +232,10 @@ _scatter.differentiable(
 @op(name="scatter_add")
 def _scatter_add(x, src, *, axis, index):
     shape = src.shape
-
-    def of_source(grad):
-        part = K.gather(grad, index, axis)
-        if part.shape == shape:
-            return part
-        whole = K.zeros(shape, grad.dtype)
-        whole[tuple(slice(0, n) for n in part.shape)] = part
-        return whole
-
-    return _run("scatter_add", K.scatter_add, x, index, src, axis), (lambda grad: grad, of_source)
+    return _run("scatter_add", K.scatter_add, x, index, src, axis), (
+        lambda grad: grad,
+        lambda grad: _of_source(grad, index, axis, shape),
+    )
 
 
 _scatter_add.differentiable(
@@ -266,7 +264,7 @@ def scatter(x, dim, index, src=None, value=None, *, reduce=None):
             [5., 0.]])
     """
     src = value if src is None else src
-    axis, index = one_dim("scatter", dim, x.ndim), _index("scatter", index)
+    axis, index = check_dim("scatter", dim, x.ndim), _index("scatter", index)
     if reduce == "add":
         src = src if isinstance(src, Tensor) else Tensor(np.full(index.shape, src, x.dtype))
         return scatter_add(x, dim, index, src)
@@ -283,7 +281,7 @@ def scatter_add(x, dim, index, src):
     >>> fg.scatter_add(fg.zeros(3), 0, fg.tensor([1, 1]), fg.tensor([2.0, 3.0]))
     tensor([0., 5., 0.])
     """
-    axis, index = one_dim("scatter_add", dim, x.ndim), _index("scatter_add", index)
+    axis, index = check_dim("scatter_add", dim, x.ndim), _index("scatter_add", index)
     _check_scatter("scatter_add", x, src, axis, index)
     return _scatter_add(x, src, axis=axis, index=index)
 
@@ -311,7 +309,7 @@ def take_along_dim(x, indices, dim=None):
     """
     if dim is None:
         return gather(T.ravel(x), 0, T.ravel(indices))
-    axis = one_dim("take_along_dim", dim, x.ndim)
+    axis = check_dim("take_along_dim", dim, x.ndim)
     if indices.ndim != x.ndim:
         raise ValueError(f"take_along_dim: indices {indices.shape} do not fit {x.shape}")
     rest = [shape[:axis] + shape[axis + 1 :] for shape in (x.shape, indices.shape)]
@@ -325,7 +323,7 @@ def take_along_dim(x, indices, dim=None):
 
 def _along(name, x, dim, index):
     """(key, index array) of elements ``index`` along ``dim``."""
-    axis, index = one_dim(name, dim, x.ndim), _index(name, index)
+    axis, index = check_dim(name, dim, x.ndim), _index(name, index)
     if index.ndim > 1:
         raise ValueError(f"{name}: expected a vector of indices, got shape {index.shape}")
     size = x.shape[axis] if x.ndim else 1

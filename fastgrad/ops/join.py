@@ -8,7 +8,7 @@ from ..backend import K
 from ..lifting import op
 from ..tensor import Tensor
 from ._family import T, result_type
-from .shape import one_dim
+from .reduce import check_dim
 
 __all__ = [
     "cat", "chunk", "column_stack", "dstack", "hstack", "meshgrid", "pad",
@@ -24,7 +24,7 @@ def _cat(*arrays, dim):
     shapes = [x.shape for x in arrays]
     dtype = result_type(*arrays)
     whole = [shape for shape in shapes if shape != (0,)] or shapes[:1]  # PyTorch lets these pass
-    axis = one_dim("cat", dim, len(whole[0]))
+    axis = check_dim("cat", dim, len(whole[0]))
     rest = {(len(shape), shape[:axis], shape[axis + 1 :]) for shape in whole}
     if len(rest) > 1 or whole[0] == ():
         raise ValueError(f"cat: shapes {shapes} do not fit along dim {dim}")
@@ -80,7 +80,7 @@ def stack(tensors, dim=0):
     shapes = [x.shape for x in tensors]
     if len(set(shapes)) != 1:
         raise ValueError(f"stack: expected tensors of one shape, got {shapes}")
-    axis = one_dim("stack", dim, len(shapes[0]) + 1)
+    axis = check_dim("stack", dim, len(shapes[0]) + 1)
     return cat([T.unsqueeze(x, axis) for x in tensors], axis)
 
 
@@ -145,7 +145,7 @@ def split(x, split_size_or_sections, dim=0):
     >>> fg.split(fg.tensor([1.0, 2.0, 3.0]), 2)
     (tensor([1., 2.]), tensor([3.]))
     """
-    axis = one_dim("split", dim, x.ndim)
+    axis = check_dim("split", dim, x.ndim)
     size = x.shape[axis] if x.ndim else 1
     if isinstance(split_size_or_sections, int):
         each = split_size_or_sections
@@ -174,7 +174,7 @@ def chunk(x, chunks, dim=0):
     """
     if chunks < 1:
         raise ValueError(f"chunk: expected at least 1 chunk, got {chunks}")
-    axis = one_dim("chunk", dim, x.ndim)
+    axis = check_dim("chunk", dim, x.ndim)
     size = x.shape[axis] if x.ndim else 1
     if not size:
         return _parts(x, axis, [0] * chunks)
@@ -188,7 +188,7 @@ def tensor_split(x, indices_or_sections, dim=0):
     >>> fg.tensor_split(fg.tensor([1.0, 2.0, 3.0]), 2)
     (tensor([1., 2.]), tensor([3.]))
     """
-    axis = one_dim("tensor_split", dim, x.ndim)
+    axis = check_dim("tensor_split", dim, x.ndim)
     size = x.shape[axis] if x.ndim else 0
     if isinstance(indices_or_sections, Tensor):
         indices_or_sections = indices_or_sections.tolist()
@@ -210,7 +210,7 @@ def unbind(x, dim=0):
     >>> fg.unbind(fg.tensor([[1.0], [2.0]]))
     (tensor([1.]), tensor([2.]))
     """
-    axis = one_dim("unbind", dim, x.ndim)
+    axis = check_dim("unbind", dim, x.ndim)
     if not x.ndim:
         raise ValueError("unbind: a tensor without axes has no parts")
     return tuple(T.select(x, axis, k) for k in range(x.shape[axis]))

@@ -5,8 +5,8 @@ import numpy as np
 from ..backend import K
 from ..lifting import op
 from ._family import T
-from .reduce import check_dims
-from .shape import flatten, one_dim, ravel, transpose
+from .reduce import check_dim, check_dims
+from .shape import flatten, ravel, transpose
 
 __all__ = [
     "broadcast_tensors", "broadcast_to", "expand", "flip", "fliplr", "flipud", "repeat",
@@ -115,7 +115,7 @@ def repeat_interleave(x, repeats, dim=None, *, output_size=None):
     """
     if dim is None:
         x, dim = ravel(x), 0
-    axis = one_dim("repeat_interleave", dim, x.ndim)
+    axis = check_dim("repeat_interleave", dim, x.ndim)
     size = x.shape[axis] if x.ndim else 1
     if isinstance(repeats, int):
         if repeats < 0:
@@ -189,7 +189,7 @@ def roll(x, *, shifts, dims=None):
     dims = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(shifts) != len(dims):
         raise ValueError(f"roll: {len(shifts)} shifts do not fit {len(dims)} dims")
-    axes = [one_dim("roll", dim, x.ndim) for dim in dims]
+    axes = [check_dim("roll", dim, x.ndim) for dim in dims]
     return _rolled(x, shifts, axes), lambda grad: _rolled(grad, [-s for s in shifts], axes)
 
 
@@ -212,7 +212,7 @@ def rot90(x, k=1, dims=(0, 1)):
     tensor([[2., 4.],
             [1., 3.]])
     """
-    a, b = (one_dim("rot90", dim, x.ndim) for dim in dims)
+    a, b = (check_dim("rot90", dim, x.ndim) for dim in dims)
     if a == b:
         raise ValueError(f"rot90: expected two dims, got {tuple(dims)}")
     k %= 4

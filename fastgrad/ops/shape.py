@@ -7,19 +7,12 @@ import numpy as np
 
 from ..backend import K
 from ..lifting import op
-from .reduce import check_dims
+from .reduce import check_dim, check_dims
 
 __all__ = [
     "flatten", "movedim", "narrow", "permute", "ravel", "reshape", "select", "squeeze",
  "transpose", "unflatten", "unsqueeze", "view",
 ]  # fmt: skip
-
-
-def one_dim(name, dim, ndim):
-    """``dim`` as an axis from 0 on; a tensor without axes counts as one with one."""
-    if isinstance(dim, tuple | list):
-        raise TypeError(f"{name}: expected one dim, got {dim}")
-    return (check_dims(name, dim, ndim) or (0,))[0]
 
 
 # ------------------------------------------------------------------ the same elements
@@ -97,7 +90,7 @@ def flatten(x, *, start_dim=0, end_dim=-1):
     (2, 2)
     """
     before = x.shape
-    start, end = one_dim("flatten", start_dim, x.ndim), one_dim("flatten", end_dim, x.ndim)
+    start, end = check_dim("flatten", start_dim, x.ndim), check_dim("flatten", end_dim, x.ndim)
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = math.prod(before[start : end + 1])
@@ -114,7 +107,7 @@ def unflatten(x, *, dim, sizes):
     tensor([[1., 2.],
             [3., 4.]])
     """
-    before, axis = x.shape, one_dim("unflatten", dim, x.ndim)
+    before, axis = x.shape, check_dim("unflatten", dim, x.ndim)
     sizes = _sizes("unflatten", sizes, before[axis], before[axis : axis + 1])
     return (
         x.reshape(*before[:axis], *sizes, *before[axis + 1 :]),
@@ -144,7 +137,7 @@ def unsqueeze(x, *, dim):
     >>> fg.unsqueeze(fg.tensor([1.0, 2.0]), 1).shape
     (2, 1)
     """
-    before, axis = x.shape, one_dim("unsqueeze", dim, x.ndim + 1)
+    before, axis = x.shape, check_dim("unsqueeze", dim, x.ndim + 1)
     return x[(slice(None),) * axis + (None,)], lambda grad: grad.reshape(before)
 
 
@@ -159,7 +152,7 @@ def permute(x, *, dims):
     >>> fg.permute(fg.tensor([[[1.0, 2.0]]]), (2, 0, 1)).shape
     (2, 1, 1)
     """
-    axes = [one_dim("permute", dim, x.ndim) for dim in dims] if x.ndim else []
+    axes = [check_dim("permute", dim, x.ndim) for dim in dims] if x.ndim else []
     if sorted(axes) != list(range(x.ndim)) or len(dims) != x.ndim:
         raise ValueError(f"permute: dims {tuple(dims)} are no order of {x.ndim} dimensions")
     back = sorted(range(x.ndim), key=axes.__getitem__)
@@ -175,7 +168,7 @@ def transpose(x, *, dim0, dim1):
     tensor([[1.],
             [2.]])
     """
-    a, b = one_dim("transpose", dim0, x.ndim), one_dim("transpose", dim1, x.ndim)
+    a, b = check_dim("transpose", dim0, x.ndim), check_dim("transpose", dim1, x.ndim)
     if not x.ndim:
         return x.reshape(()), lambda grad: grad
     return x.swapaxes(a, b), lambda grad: grad.swapaxes(a, b)
@@ -190,7 +183,7 @@ def movedim(x, *, source, destination):
     (2, 1, 1)
     """
     several = [(dim,) if isinstance(dim, int) else tuple(dim) for dim in (source, destination)]
-    a, b = ([one_dim("movedim", dim, x.ndim) for dim in dims] for dims in several)
+    a, b = ([check_dim("movedim", dim, x.ndim) for dim in dims] for dims in several)
     if len(a) != len(b) or len(set(a)) != len(a) or len(set(b)) != len(b):
         raise ValueError(f"movedim: cannot move dims {source} to {destination}")
     if not x.ndim:
@@ -209,7 +202,7 @@ def narrow(x, *, dim, start, length):
     >>> fg.narrow(fg.tensor([1.0, 2.0, 3.0, 4.0]), 0, 1, 2)
     tensor([2., 3.])
     """
-    axis = one_dim("narrow", dim, x.ndim)
+    axis = check_dim("narrow", dim, x.ndim)
     if not x.ndim:
         raise ValueError("narrow: a tensor without axes has no parts")
     size, start = x.shape[axis], int(start)
@@ -227,7 +220,7 @@ def select(x, *, dim, index):
     >>> fg.select(fg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, -1)
     tensor([2., 4.])
     """
-    axis = one_dim("select", dim, x.ndim)
+    axis = check_dim("select", dim, x.ndim)
     size = x.shape[axis] if x.ndim else 0
     if not -size <= index < size:
         raise IndexError(f"select: index {index} is out of range for dim {dim} of size {size}")
