@@ -4,8 +4,13 @@ import numpy as np
 
 from ._jit import kernel
 from ._record import empty
+from ._simd import prefetch
 
 __all__ = ["gather_rows"]
+
+_LINE = 64  # bytes of a line of the cache
+_AHEAD = 4096  # bytes of the next row that are asked for while one is copied
+_CACHED = 1 << 20  # bytes of a source from which rows come out of memory, not out of a cache
 
 
 def _bad_index(code, indices, size):
@@ -27,7 +32,11 @@ def _check_indices(start, stop, indices, size):
 @kernel
 def _gather_rows(start, stop, x, indices, out):
     """Rows ``start`` to ``stop`` of out (m, bytes) = rows ``indices`` of x (n, bytes)."""
+    size = x.shape[1]
     for i in range(start, stop):
+        ahead = indices[min(i + 1, stop - 1)] * size
+        for j in range(0, min(size, _AHEAD), _LINE):
+            prefetch(x, ahead + j)
         source = x[indices[i]]
         target = out[i]
         for j in range(target.size):
@@ -43,8 +52,9 @@ def gather_rows(x, indices):
     _check_indices(indices.size, 0, indices, x.shape[0])
     if out.size:
         as_bytes = x.reshape(x.shape[0], -1).view(np.uint8)
+        cost = 0.05 if x.nbytes < _CACHED else 0.2  # ns per byte
         _gather_rows(
-            indices.size, out.nbytes * 0.05, as_bytes, indices,
+            indices.size, out.nbytes * cost, as_bytes, indices,
             out.reshape(indices.size, -1).view(np.uint8),
         )  # fmt: skip
     return out
