@@ -32,8 +32,7 @@ class TensorArrivals(Arrivals):
         """Add a second or later contribution to what came before."""
         self.arrays[key] = before + grad
 
-    @staticmethod
-    def pull_back(node, grad, needs):
+    def pull_back(self, node, grad, needs):
         """The gradients of a node's inputs as tensors; False: none may be changed in place."""
         again = getattr(node.op, "again", None)
         if again is None:

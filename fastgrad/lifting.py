@@ -36,13 +36,14 @@ def _saved_arrays(vjp, parameters):
     return tuple(k for k, name in enumerate(parameters) if name in names), "out" in names
 
 
-def op(rule=None, *, name=None, linear=False):
+def op(rule=None, *, name=None, linear=False, adds=False):
     """Lift a rule on arrays to tensors (see the module's text).
 
     The result is a function of tensors, arrays or numbers; ``.rule`` is the rule itself. ``name``
     is what errors and the graph call it, by default the rule's. ``linear`` says that the result is
     a linear function of the only array: then its gradient can be differentiated again without
-    more ado.
+    more ado. ``adds`` says that its pull-back can be called as ``vjp(grad, whole)`` too, and then
+    adds to a gradient of the array that there is already: what a part of a large array wants.
 
     >>> import numpy as np
     >>> import fastgrad as fg
@@ -66,7 +67,7 @@ def op(rule=None, *, name=None, linear=False):
     operations, from the same arguments.
     """
     if rule is None:
-        return partial(op, name=name, linear=linear)
+        return partial(op, name=name, linear=linear, adds=adds)
     name = name or rule.__name__.strip("_")
     signature = inspect.signature(rule).parameters.values()
     parameters = tuple(p.name for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD)
@@ -136,7 +137,7 @@ def op(rule=None, *, name=None, linear=False):
         return lifted
 
     lifted.rule, lifted.differentiable, lifted.composed_of = rule, differentiable, composed_of
-    lifted.again = _by_adjoint if linear else None
+    lifted.again, lifted.adds = _by_adjoint if linear else None, adds
     lifted.__name__ = lifted.__qualname__ = name
     return lifted
 

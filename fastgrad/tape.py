@@ -308,10 +308,14 @@ class Arrivals:
             self.arrays[key] = as_array(K.add(before, array))
             self.owned.add(key)
 
-    @staticmethod
-    def pull_back(node, grad, needs):
+    def pull_back(self, node, grad, needs):
         """The gradients of a node's inputs, in order, None where not needed; whether all differ."""
         if len(needs) == 1 and type(node.vjp) is not tuple:
+            if getattr(node.op, "adds", False):
+                source = node.inputs[0]
+                if source in self.owned:
+                    node.vjp(grad, self.arrays[source])
+                    return (None,), True
             return (node.vjp(grad),), True
         results = _pull_back(node, grad, needs)
         arrived = [id(x) for x in results if x is not None]

@@ -54,6 +54,15 @@ def _outer_sum(x):
     return x.reshape(-1, 1) * x
 
 
+def _diagonals(x):
+    table = x.reshape(-1, 1) * x
+    return table.diagonal().sum() + table.diagonal(1).sum()
+
+
+def _neighbours(x):
+    return np.array([x[1], x[0] + x[2], x[1]])
+
+
 _GRADIENTS = {
     "used twice by one product": (lambda x: x * x, lambda x: 2 * x),
     "used twice by one sum": (lambda x: x + x, lambda x: 2 + 0 * x),
@@ -66,6 +75,16 @@ _GRADIENTS = {
     "broadcast against itself": (_outer_sum, lambda x: 2 * x.sum() + 0 * x),
     "used by a product of matrices": (lambda x: x @ x, lambda x: 2 * x),
     "a view and itself": (lambda x: x.reshape(3, 1).flatten() * x, lambda x: 2 * x),
+    "overlapping parts": (lambda x: x[:-1] * x[1:], _neighbours),
+    "parts and the whole": (
+        lambda x: x * x + x[0] * x.select(0, 2) + x.narrow(0, 1, 1),
+        lambda x: 2 * x + np.array([3 * x[2], 3, 3 * x[0]]),
+    ),
+    "places named twice, and a part": (
+        lambda x: x[[0, 0, 1]] * x[2],
+        lambda x: np.array([2 * x[2], x[2], 2 * x[0] + x[1]]),
+    ),
+    "diagonals": (_diagonals, lambda x: 2 * x + _neighbours(x)),
     "reversed by a number": (lambda x: 1 / x - (2 - x), lambda x: 1 - 1 / x**2),
 }
 

@@ -212,3 +212,17 @@ def masked(x, kernel, *others):
     """``kernel(x, *others)``, which takes some elements of x and leaves others: its own adjoint."""
     others = [y.data if isinstance(y, Tensor) else y for y in others]
     return _masked(x, kernel=kernel, others=others)
+
+
+# ------------------------------------------------------------------ parts of a tensor
+
+
+def add_to_part(whole, shape, grad, part):
+    """``grad`` added to ``part(whole)``, a view; whole None stands for zeros of a shape."""
+    if whole is None:
+        whole = K.zeros(shape, grad.dtype)
+        K.copy(grad, out=part(whole))
+    else:
+        view = part(whole)
+        K.add(view, grad, out=view)
+    return whole

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..backend import K
 from ..lifting import op
-from ._family import T
+from ._family import T, add_to_part
 from .reduce import check_dim
 
 __all__ = [
@@ -22,7 +22,7 @@ def _diagonal_view(x, offset, axis0, axis1):
     return K.strided(turned, (*turned.shape[:-2], n), (*outer, down + right))
 
 
-@op(linear=True)
+@op(linear=True, adds=True)
 def diagonal(x, *, offset=0, dim1=0, dim2=1):
     """A view of the diagonals over two axes, as the last axis; ``offset`` above the main one.
 
@@ -35,12 +35,10 @@ def diagonal(x, *, offset=0, dim1=0, dim2=1):
         raise ValueError(f"diagonal: expected two axes, got dims {dim1} and {dim2} of {x.shape}")
     shape = x.shape
 
-    def vjp(grad):
-        whole = K.zeros(shape, grad.dtype)
-        _diagonal_view(whole, offset, a, b)[...] = grad
-        return whole
+    def part(x):
+        return _diagonal_view(x, offset, a, b)
 
-    return _diagonal_view(x, offset, a, b), vjp
+    return part(x), lambda grad, whole=None: add_to_part(whole, shape, grad, part)
 
 
 @op(linear=True)

@@ -6,7 +6,7 @@ from ..backend import K
 from ..lifting import op
 from ..tape import as_array, recording
 from ..tensor import Tensor
-from ._family import T, refuse_recording
+from ._family import T, add_to_part, refuse_recording
 from .reduce import check_dim
 
 __all__ = [
@@ -86,22 +86,24 @@ def arrays_of(tensors):
     return recording.active.operands(tensors, arrays) if recording.here() else arrays
 
 
-@op(name="getitem", linear=True)
+@op(name="getitem", linear=True, adds=True)
 def _item(x, *, key, indices):
     shape = x.shape
+
+    def part(x):
+        x = x[key.first] if key.first else x
+        return x if indices else x[key()]
+
     try:
-        view = x[key.first] if key.first else x
-        out = K.take(view, key, *indices) if indices else view[key()]
+        out = K.take(part(x), key, *indices) if indices else part(x)
     except IndexError as error:
         raise IndexError(f"getitem: shape {shape}: {error}") from None
 
-    def vjp(grad):
-        whole = K.zeros(shape, grad.dtype)
-        view = whole[key.first] if key.first else whole
-        if indices:
-            K.add_at(view, key, grad, *indices)
-        else:
-            view[key()] = grad
+    def vjp(grad, whole=None):
+        if not indices:
+            return add_to_part(whole, shape, grad, part)
+        whole = K.zeros(shape, grad.dtype) if whole is None else whole
+        K.add_at(part(whole), key, grad, *indices)
         return whole
 
     return out, vjp

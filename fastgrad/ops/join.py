@@ -1,5 +1,6 @@
 """Rules that put tensors together, and that take them apart."""
 
+import itertools
 import operator
 
 import numpy as np
@@ -161,8 +162,8 @@ def split(x, split_size_or_sections, dim=0):
 
 
 def _parts(x, axis, sizes):
-    starts = np.cumsum([0, *sizes[:-1]]).tolist()
-    return tuple(T.narrow(x, axis, at, size) for at, size in zip(starts, sizes, strict=True))
+    starts = itertools.accumulate(sizes[:-1], initial=0)
+    return tuple(T.narrow(x, axis, at, size) for at, size in zip(starts, sizes, strict=False))
 
 
 def chunk(x, chunks, dim=0):

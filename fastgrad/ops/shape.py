@@ -5,8 +5,8 @@ import operator
 
 import numpy as np
 
-from ..backend import K
 from ..lifting import op
+from ._family import add_to_part
 from .reduce import check_dim, check_dims
 
 __all__ = [
@@ -194,7 +194,7 @@ def movedim(x, *, source, destination):
 # ------------------------------------------------------------------ parts
 
 
-@op(linear=True)
+@op(linear=True, adds=True)
 def narrow(x, *, dim, start, length):
     """A view of ``length`` elements along ``dim``, from ``start`` on.
 
@@ -212,7 +212,7 @@ def narrow(x, *, dim, start, length):
     return _part(x, (slice(None),) * axis + (slice(first, first + length),))
 
 
-@op(linear=True)
+@op(linear=True, adds=True)
 def select(x, *, dim, index):
     """A view of one element along ``dim``, without that axis.
 
@@ -230,10 +230,4 @@ def select(x, *, dim, index):
 def _part(x, key):
     """``x[key]`` and its pull-back, for a key of slices and integers."""
     shape, key = x.shape, (*key, ...)  # without the dots, NumPy gives a number for one element
-
-    def vjp(grad):
-        whole = K.zeros(shape, grad.dtype)
-        whole[key] = grad
-        return whole
-
-    return x[key], vjp
+    return x[key], lambda grad, whole=None: add_to_part(whole, shape, grad, lambda x: x[key])
