@@ -81,14 +81,17 @@ def op(rule=None, *, name=None, linear=False, adds=False):
     def lifted(*operands, **attributes):
         if len(operands) > most or (attributes and not names.isdisjoint(attributes)):
             operands, attributes = _bind(name, parameters, options, operands, attributes)
-        arrays, record = [], False
+        arrays, inputs, record = [], [], 0
         for x in operands:
             if isinstance(x, Tensor):
                 arrays.append(x.data)
                 if x._requires_grad:
-                    record = True
+                    inputs.append(x._node or x)
+                    record += 1
+                    continue
             else:
                 arrays.append(x.item() if isinstance(x, np.generic) else x)
+            inputs.append(None)
         if recording.active is not None and recording.here():
             arrays = recording.active.operands(operands, arrays)
         out, vjp = rule(*arrays, **attributes)
@@ -100,15 +103,13 @@ def op(rule=None, *, name=None, linear=False, adds=False):
                     result._version = x._version  # a view: a change of one is one of both
                     x._version[1] = True
         if record and vjp is not None and mode.grad_enabled:
-            inputs = [
-                (x if x._node is None else x._node)
-                if isinstance(x, Tensor) and x._requires_grad
-                else None
-                for x in operands
-            ]
-            needs = [source is not None for source in inputs]
-            if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
-                vjp = tuple([f if need else None for f, need in zip(vjp, needs, strict=False)])
+            if record == len(operands):
+                needs = (True,) * record
+            else:
+                needs = [source is not None for source in inputs]
+                if type(vjp) is tuple:  # what only an unneeded gradient wants is not kept
+                    vjp = tuple([f if need else None for f, need in zip(vjp, needs)])  # noqa: B905
+            if type(vjp) is tuple:
                 plan = plans.get(code := tuple([f and f.__code__ for f in vjp]))
             else:
                 plan = plans.get(code := vjp.__code__)

@@ -237,11 +237,8 @@ def broadcasts(shape, to):
 
 
 def _pull_back(node, grad, needs):
-    """The gradients of a node's inputs, None where not needed."""
-    vjp = node.vjp
-    if type(vjp) is tuple:
-        return [f(grad) if f and need else None for f, need in zip(vjp, needs, strict=False)]
-    results = vjp(grad, needs)
+    """The gradients of a node's inputs, by one function for all; None where not needed."""
+    results = node.vjp(grad, needs)
     if type(results) is Splice:
         return results
     if not isinstance(results, tuple | list) or len(results) < len(needs):
@@ -310,13 +307,16 @@ class Arrivals:
 
     def pull_back(self, node, grad, needs):
         """The gradients of a node's inputs, in order, None where not needed; whether all differ."""
-        if len(needs) == 1 and type(node.vjp) is not tuple:
+        vjp = node.vjp
+        if type(vjp) is tuple:
+            return [f(grad) if f and need else None for f, need in zip(vjp, needs)], True  # noqa: B905
+        if len(needs) == 1:
             if getattr(node.op, "adds", False):
                 source = node.inputs[0]
                 if source in self.owned:
-                    node.vjp(grad, self.arrays[source])
+                    vjp(grad, self.arrays[source])
                     return (None,), True
-            return (node.vjp(grad),), True
+            return (vjp(grad),), True
         results = _pull_back(node, grad, needs)
         arrived = [id(x) for x in results if x is not None]
         return results, len(set(arrived)) == len(arrived)
@@ -362,7 +362,7 @@ def walk(roots, retain_graph=False, targets=None, kind=Arrivals):
             results, different = pull_back(node, grad, needs)
             if type(results) is Splice:
                 wanted, results = results.join(arrivals, wanted), ()
-            for key, need, array in zip(inputs, needs, results, strict=False):
+            for key, need, array in zip(inputs, needs, results):  # noqa: B905, which takes longer
                 if need and array is not None:
                     if not isinstance(array, kind.type):
                         if type(array) is Parcel:
