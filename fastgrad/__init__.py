@@ -24,6 +24,7 @@ from .creation import (
     full,
     full_like,
     linspace,
+    logspace,
     ones,
     ones_like,
     rand,
@@ -34,10 +35,13 @@ from .creation import (
     randn_like,
     randperm,
     tensor,
+    tril_indices,
+    triu_indices,
     zeros,
     zeros_like,
 )  # fmt: skip
 from .differentiate import grad
+from .dtypes import *
 from .lifting import op
 from .ops import *
 from .random import manual_seed

@@ -218,6 +218,42 @@ def linspace(start, end, steps, dtype=np.float32, requires_grad=False):
     return _constant((values if kind is float else np.trunc(values)).astype(dtype), requires_grad)
 
 
+def logspace(start, end, steps, base=10.0, dtype=np.float32, requires_grad=False):
+    """``base`` to the powers that ``linspace`` gives, from start to end.
+
+    >>> import fastgrad as fg
+    >>> fg.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    if steps < 0:
+        raise ValueError(f"logspace: expected steps >= 0, got {steps}")
+    kind = float if np.dtype(dtype).kind == "f" else int
+    values = float(base) ** np.linspace(kind(start), kind(end), steps)
+    return _constant(values.astype(dtype), requires_grad)
+
+
+def tril_indices(row, col, offset=0, dtype=np.int64):
+    """Rows and columns (2, n) of the elements of a matrix (row, col) on and below a diagonal.
+
+    >>> import fastgrad as fg
+    >>> fg.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
+    return _constant(np.stack(np.tril_indices(row, offset, col)).astype(dtype), False)
+
+
+def triu_indices(row, col, offset=0, dtype=np.int64):
+    """Rows and columns (2, n) of the elements of a matrix (row, col) on and above a diagonal.
+
+    >>> import fastgrad as fg
+    >>> fg.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
+    return _constant(np.stack(np.triu_indices(row, offset, col)).astype(dtype), False)
+
+
 # ------------------------------------------------------------------ random
 
 

@@ -4,8 +4,9 @@ import numpy as np
 
 from . import differentiate, ops
 from .backend import K
+from .inplace import copy_, fill_, fill_diagonal_, in_place, in_place_view, zero_
 from .ops.index import assign, getitem, parse_key, put
-from .tape import mode, recording
+from .tape import mode
 from .tensor import Tensor
 
 
@@ -13,116 +14,12 @@ def _reflected(function):
     return lambda self, other: function(other, self)
 
 
-def _inplace(function):
-    """``x.add_(y)``: the operation, and its result written into x's own array."""
-
-    def method(self, *others, **options):
-        _check_inplace(self, function.__name__)
-        given = (self, *others, *options.values())
-        recorded = mode.grad_enabled and any(
-            isinstance(x, Tensor) and x._requires_grad for x in given
-        )
-        if recorded and self._version[1]:
-            raise RuntimeError(
-                f"{function.__name__}_: a tensor that shares its memory with a view or a detached "
-                "tensor cannot be changed in place while that is recorded; use x = x + y, or clone"
-            )
-        source = self
-        if recorded:  # the pull-back may want the values from before
-            source = Tensor(K.copy(self.data) if self.dtype.kind == "f" else self.data.copy())
-            source._node, source._requires_grad = self._node, self._requires_grad
-        result = function(source, *others, **options)
-        if result.shape != self.shape:
-            raise ValueError(
-                f"{function.__name__}_: the result has shape {result.shape}, which does not fit "
-                f"into {self.shape}"
-            )
-        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
-            raise TypeError(
-                f"{function.__name__}_: the result is {result.dtype}, which does not fit into "
-                f"{self.dtype}"
-            )
-        _write(result.data, self.data)
-        self._version[0] += 1
-        if result._node is not None:
-            if self._node is not None and self._node.retained is not None:
-                result._node.retained, self._node.retained = self._node.retained, None
-            self._node, self._requires_grad = result._node, True
-            _renew_saved_version(result._node, result._version, self._version)
-        return self
-
-    method.__doc__ = f"In-place ``{function.__name__}``; returns the tensor."
-    return method
-
-
-def _write(array, out):
-    if out.dtype.kind == "f" and array.dtype == out.dtype:
-        K.copy(array, out=out)
-    elif recording.here():
-        recording.active.assign(out, array)
-    else:
-        out[...] = array
-
-
-def _renew_saved_version(node, before, now):
-    """The result that a pull-back saved lives in another tensor now, at its present version."""
-    node.saved = [
-        (now, now[0], name) if cell is before else (cell, version, name)
-        for cell, version, name in node.saved
-    ]
-
-
-def _check_inplace(tensor, name):
-    if mode.grad_enabled and tensor._requires_grad and tensor._node is None:
-        raise RuntimeError(
-            f"{name}_: a leaf that requires grad cannot be changed in place while operations are "
-            "recorded; do it in no_grad, or change x.detach()"
-        )
-
-
-def _zero_(self):
-    """Set all elements to 0; returns the tensor."""
-    return _fill_(self, 0)
-
-
-def _fill_(self, value):
-    """Set all elements to ``value``; returns the tensor."""
-    _check_inplace(self, "fill")
-    if self._node is not None and mode.grad_enabled:
-        raise RuntimeError("fill_: expected a tensor outside the graph; use no_grad or detach")
-    if self.dtype.kind == "f":
-        K.fill(self.data, value)
-    else:
-        _write(np.asarray(value), self.data)
-    self._version[0] += 1
-    return self
-
-
-def _copy_(self, source):
-    """Overwrite the elements with those of ``source``, broadcast; returns the tensor."""
-    _check_inplace(self, "copy")
-    if self._node is not None and mode.grad_enabled:
-        raise RuntimeError("copy_: expected a tensor outside the graph; use no_grad or detach")
-    if mode.grad_enabled and isinstance(source, Tensor) and source._requires_grad:
-        raise RuntimeError(
-            "copy_: expected a tensor outside the graph as the source; use source.detach()"
-        )
-    array = source.data if isinstance(source, Tensor) else np.asarray(source)
-    try:
-        array = np.broadcast_to(array, self.shape, subok=True)
-    except ValueError:
-        raise ValueError(f"copy_: {array.shape} does not broadcast to {self.shape}") from None
-    _write(array, self.data)
-    self._version[0] += 1
-    return self
-
-
 def _getitem(self, key):
     """``x[key]``: a view for slices, integers, None and ``...``, a copy for index arrays."""
     return getitem(self, key)
 
 
-_put_ = _inplace(put)
+_put_ = in_place(put)
 
 
 def _setitem(self, key, value):
@@ -249,6 +146,11 @@ def _element_size(self):
     return self.data.itemsize
 
 
+def _nbytes(self):
+    """Bytes of all elements."""
+    return self.data.nbytes
+
+
 def _stride(self, dim=None):
     """How many elements lie between neighbours along each axis, or along one."""
     strides = tuple(step // self.data.itemsize for step in self.data.strides)
@@ -260,38 +162,95 @@ def _is_floating_point(self):
     return self.data.dtype.kind == "f"
 
 
+def _is_signed(self):
+    """Whether the elements may be negative."""
+    return self.data.dtype.kind in "if"
+
+
+def _is_complex(self):
+    """False: there are no complex tensors."""
+    return self.data.dtype.kind == "c"
+
+
+def _is_same_size(self, other):
+    """Whether another tensor has the same shape."""
+    return self.shape == other.shape
+
+
+def _is_nonzero(self):
+    """Whether the only element is not 0."""
+    return bool(self.item() != 0)
+
+
+def _type(self, dtype=None):
+    """The tensor in another type; without one, the name of its own."""
+    return self.dtype.name if dtype is None else _to(self, dtype)
+
+
+def _new_tensor(self, data, dtype=None, requires_grad=False):
+    """A new tensor with a copy of ``data``, in this tensor's type unless another is given."""
+    source = data._values() if isinstance(data, Tensor) else data
+    return Tensor(np.array(source, dtype or self.dtype), requires_grad=requires_grad)
+
+
+def _new_empty(self, *size, dtype=None, requires_grad=False):
+    """A tensor to be overwritten, in this tensor's type unless another is given."""
+    shape = tuple(_sizes(size))
+    return Tensor(K.zeros(shape, np.dtype(dtype or self.dtype)), requires_grad=requires_grad)
+
+
+def _detach_(self):
+    """Take the tensor out of the graph; returns the tensor."""
+    self._node, self._requires_grad = None, False
+    return self
+
+
+def _polygamma(self, n):
+    """The n-th derivative of ``digamma``."""
+    return ops.polygamma(n, self)
+
+
 # Methods that are the function of their name ...
 _FUNCTIONS = (
     "abs", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "all",
-    "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "argwhere", "asin", "asinh",
-    "atan", "atan2", "atanh", "baddbmm", "bincount", "bitwise_and", "bitwise_not", "bitwise_or",
-    "bitwise_xor", "bmm", "broadcast_to", "ceil", "chunk", "clamp", "clamp_max", "clamp_min",
-    "clone", "cos", "cosh", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diag",
-    "diag_embed", "diagonal", "div", "dot", "eq", "equal", "erf", "exp", "exp2", "expm1", "flatten",
-    "fliplr", "flipud", "floor", "floor_divide", "fmod", "frac", "gather", "ge", "gt", "hypot",
-    "index_add", "index_copy", "index_fill", "index_select", "inner", "isclose", "isfinite",
-    "isinf", "isnan", "kron", "kthvalue", "le", "lerp", "log", "log10", "log1p", "log2",
-    "log_softmax", "logaddexp", "logcumsumexp", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum",
-    "mean", "median", "min", "minimum", "mm", "movedim", "mul", "mv", "nansum", "narrow", "ne",
-    "neg", "nonzero", "norm", "outer", "pow", "prod", "ravel", "reciprocal", "relu", "remainder",
-    "repeat_interleave", "roll", "rot90", "round", "rsqrt", "scatter", "scatter_add", "select",
-    "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze",
-    "std", "sub", "sum", "take", "take_along_dim", "tan", "tanh", "tensor_split", "topk", "trace",
-    "transpose", "tril", "triu", "trunc", "unbind", "unflatten", "unique", "unique_consecutive",
-    "unsqueeze", "var", "vdot",
+    "allclose", "amax", "amin", "aminmax", "any", "argmax", "argmin", "argsort", "argwhere", "asin",
+    "asinh", "atan", "atan2", "atanh", "baddbmm", "bincount", "bitwise_and", "bitwise_left_shift",
+    "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bmm", "broadcast_to",
+    "ceil", "chunk", "clamp", "clamp_max", "clamp_min", "clone", "copysign", "corrcoef", "cos",
+    "cosh", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum", "deg2rad",
+    "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist",
+    "div", "dot", "dsplit", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expm1",
+    "flatten", "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod",
+    "frac", "gather", "gcd", "ge", "gt", "heaviside", "histc", "histogram", "hsplit", "hypot",
+    "index_add", "index_copy", "index_fill", "index_put", "index_select", "inner", "isclose",
+    "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "kron", "kthvalue", "lcm",
+    "ldexp", "le", "lerp", "lgamma", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp",
+    "logaddexp2", "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logit", "logsumexp", "lt", "masked_fill", "masked_scatter", "masked_select", "matmul", "max",
+    "maximum", "mean", "median", "min", "minimum", "mm", "movedim", "msort", "mul", "mv",
+    "mvlgamma", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne",
+    "neg", "nextafter", "nonzero", "norm", "outer", "positive", "pow", "prod", "put", "quantile",
+    "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "roll", "rot90",
+    "round", "rsqrt", "scatter", "scatter_add", "scatter_reduce", "select", "select_scatter",
+    "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "softmax", "sort",
+    "split", "sqrt", "square", "squeeze", "std", "sub", "sum", "take", "take_along_dim", "tan",
+    "tanh", "tensor_split", "topk", "trace", "transpose", "tril", "triu", "trunc", "unbind",
+    "unflatten", "unique", "unique_consecutive", "unsqueeze", "var", "vdot", "vsplit", "xlogy",
 )  # fmt: skip
 # ... and those that also write into their tensor, with an underscore.
 _IN_PLACE = (
-    "abs", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "addr", "asin", "asinh",
-    "atan", "atan2", "atanh", "baddbmm", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "ceil", "clamp", "clamp_max", "clamp_min", "cos", "cosh", "cumprod", "cumsum", "div", "eq",
-    "erf", "exp", "exp2", "expm1", "floor", "floor_divide", "fmod", "frac", "ge", "gt", "hypot",
-    "index_add", "index_copy", "index_fill", "le", "lerp", "log", "log10", "log1p", "log2",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill", "mul", "ne",
-    "neg", "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "scatter", "scatter_add",
-    "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "tril", "triu",
-    "trunc",
+    "abs", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "asin",
+    "asinh", "atan", "atan2", "atanh", "baddbmm", "bitwise_and", "bitwise_left_shift",
+    "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "clamp_max",
+    "clamp_min", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "digamma", "div", "eq",
+    "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "float_power", "floor", "floor_divide", "fmod",
+    "frac", "gcd", "ge", "gt", "heaviside", "hypot", "index_add", "index_copy", "index_fill",
+    "index_put", "lcm", "ldexp", "le", "lerp", "lgamma", "log", "log10", "log1p", "log2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "lt", "masked_fill",
+    "masked_scatter", "mul", "mvlgamma", "nan_to_num", "ne", "neg", "nextafter", "pow", "put",
+    "rad2deg", "reciprocal", "relu", "remainder", "round", "rsqrt", "scatter", "scatter_add",
+    "scatter_reduce", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "sub", "tan",
+    "tanh", "tril", "triu", "trunc", "xlogy",
 )  # fmt: skip
 # Operators, and those that answer for an operand on their left.
 _OPERATORS = {
@@ -310,9 +269,9 @@ _OTHERS = {
     "__gt__": ops.gt,
     "__ge__": ops.ge,
     "backward": differentiate.backward,
-    "zero_": _zero_,
-    "fill_": _fill_,
-    "copy_": _copy_,
+    "zero_": zero_,
+    "fill_": fill_,
+    "copy_": copy_,
     "__getitem__": _getitem,
     "__setitem__": _setitem,
     "__iter__": _iter,
@@ -350,15 +309,36 @@ _OTHERS = {
     "element_size": _element_size,
     "stride": _stride,
     "is_floating_point": _is_floating_point,
+    "is_signed": _is_signed,
+    "is_complex": _is_complex,
+    "is_same_size": _is_same_size,
+    "is_nonzero": _is_nonzero,
+    "type": _type,
+    "new_tensor": _new_tensor,
+    "new_empty": _new_empty,
+    "fill_diagonal_": fill_diagonal_,
+    "detach_": _detach_,
+    "polygamma": _polygamma,
+    "polygamma_": in_place(_polygamma),
+    "adjoint": _matrix_transposed,
+    "H": property(_transposed),
+    "mH": property(_matrix_transposed),
+    "itemsize": property(_element_size),
+    "nbytes": property(_nbytes),
+    "t_": in_place_view(_t),
+    **{
+        f"{name}_": in_place_view(getattr(ops, name))
+        for name in ("squeeze", "swapaxes", "swapdims", "transpose", "unsqueeze")
+    },
 }
 _TABLE = {
     **{name: getattr(ops, name) for name in _FUNCTIONS},
-    **{f"{name}_": _inplace(getattr(ops, name)) for name in _IN_PLACE},
+    **{f"{name}_": in_place(getattr(ops, name)) for name in _IN_PLACE},
     **{a: getattr(ops, b) for a, b in ops.ALIASES.items() if b in _FUNCTIONS},
-    **{f"{a}_": _inplace(getattr(ops, b)) for a, b in ops.ALIASES.items() if b in _IN_PLACE},
+    **{f"{a}_": in_place(getattr(ops, b)) for a, b in ops.ALIASES.items() if b in _IN_PLACE},
     **{f"__{name}__": function for name, function in _OPERATORS.items()},
     **{f"__r{name}__": _reflected(function) for name, function in _OPERATORS.items()},
-    **{f"__i{name}__": _inplace(function) for name, function in _OPERATORS.items()},
+    **{f"__i{name}__": in_place(function) for name, function in _OPERATORS.items()},
     **_OTHERS,
 }
 

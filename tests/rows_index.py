@@ -1,7 +1,7 @@
 """Rows of indexing; see ``op_cases``."""
 
 import numpy as np
-from op_cases import Case, Sample
+from op_cases import Case, Sample, distinct
 
 import fastgrad as fg
 
@@ -32,6 +32,35 @@ def _indexed(x, dim, index, source, alpha=1, add=True):
         at = (slice(None),) * dim
         part = source[(*at, k)] * alpha
         out[(*at, i)] = part + (out[(*at, i)] if add else 0)
+    return out
+
+
+def _put(x, index, source, add=True):
+    out = x.copy()
+    for i, value in zip(index.ravel(), source.ravel(), strict=True):
+        out.reshape(-1)[i] = value + (out.reshape(-1)[i] if add else 0)
+    return out
+
+
+def _masked_scatter(x, mask, source):
+    out, mask = x.copy(), np.broadcast_to(mask, x.shape)
+    out[mask] = source[: mask.sum()]
+    return out
+
+
+def _in_view(x, src, view, *_):
+    places = view(np.arange(x.size).reshape(x.shape))
+    return _put(x, places, src, add=False)
+
+
+def _scatter_reduce(x, index, src, name, include_self):
+    out = x.copy()
+    for column in range(index.shape[1]):
+        for row in set(index[:, column]):
+            values = [*src[: len(index), column][index[:, column] == row]]
+            values += [x[row, column]] if include_self else []
+            reduce = {"amax": np.max, "amin": np.min}.get(name) or getattr(np, name)
+            out[row, column] = reduce(values)
     return out
 
 
@@ -124,6 +153,78 @@ ROWS = (
         (Sample(((3, 4), np.array([2, 0])), {"dim": 0}), Sample(((3, 4), _V), {"dim": 1})),
     ),
     Case("take", fg.take, np.take, (Sample(((3, 4), _I2)), Sample(((5,), np.array([-1, 0]))))),
+    Case(
+        "put",
+        fg.put,
+        lambda x, i, source: _put(x, i, source, add=False),
+        (Sample(((3, 4), np.array([[5, 0], [-1, 2]]), (2, 2))),),
+        errors=(
+            ((np.zeros(3), np.array([0]), np.zeros(2)), {}, ValueError, "put: 1 places for 2"),
+        ),
+    ),
+    Case(
+        "put",
+        lambda x, i, source: fg.put(x, i, source, accumulate=True),
+        _put,
+        (Sample(((3, 4), _I2, (2, 3))),),
+    ),
+    Case(
+        "index_put",
+        lambda x, i, j, values: fg.index_put(x, (i, j), values, accumulate=True),
+        lambda x, i, j, values: _put(x, i * x.shape[1] + j, values),
+        (Sample(((3, 4), _I2, _I2[::-1].copy(), (2, 3))),),
+        errors=(
+            (
+                (np.zeros((2, 2)), _I2, _I2, np.zeros((2, 3), np.float32)),
+                {},
+                TypeError,
+                "index_put: values are float32, x is float64",
+            ),
+        ),
+    ),
+    Case(
+        "masked_scatter",
+        fg.masked_scatter,
+        _masked_scatter,
+        (
+            Sample(((2, 3), np.array([[True, False, True], [False, True, True]]), (4,))),
+            Sample(((2, 2), np.array([True, False]), (3,))),
+        ),
+        errors=(((np.zeros(2), np.zeros(2), np.zeros(2)), {}, TypeError, "a mask of bools"),),
+    ),
+    Case(
+        "select_scatter",
+        lambda x, src, dim, index: fg.select_scatter(x, src, dim, index),
+        lambda x, src, dim, index: _in_view(x, src, lambda y: np.moveaxis(y, dim, 0)[index]),
+        (Sample(((3, 4), (3,)), {"dim": 1, "index": 2}),),
+        errors=(((np.zeros(3), np.zeros(3)), {"dim": 0, "index": 1}, ValueError, "src has shape"),),
+    ),
+    Case(
+        "slice_scatter",
+        lambda x, src: fg.slice_scatter(x, src, 1, 0, 4, 2),
+        lambda x, src: _in_view(x, src, lambda y: y[:, 0:4:2]),
+        (Sample(((3, 5), (3, 2))),),
+    ),
+    Case(
+        "diagonal_scatter",
+        fg.diagonal_scatter,
+        lambda x, src, offset=0: _in_view(x, src, lambda y: np.diagonal(y, offset), offset),
+        (Sample(((3, 4), (3,))), Sample(((3, 4), (3,)), {"offset": 1})),
+    ),
+    *(
+        Case(
+            "scatter_reduce",
+            lambda x, index, src, name=name, own=own: fg.scatter_reduce(
+                x, 0, index, src, name, include_self=own
+            ),
+            lambda x, index, src, name=name, own=own: _scatter_reduce(x, index, src, name, own),
+            (Sample(((4, 3), _I2, (2, 3))), Sample(((3, 3), _I2, (2, 4)))),
+            draw=distinct,
+            special=False,
+        )
+        for name in ("sum", "prod", "mean", "amax", "amin")
+        for own in (True, False)
+    ),
     Case(
         "take_along_dim",
         lambda x, i, dim=None: fg.take_along_dim(x, i, dim),

@@ -159,7 +159,7 @@ ROWS = (
         draw=lambda rng, shape: distinct(rng, shape) + 0.17, rtol=1e-4,
         errors=(
             *DIM_ERRORS, (*_INTEGERS, "norm: expected a float tensor"),
-            ((np.zeros(3),), {"p": "nuc"}, ValueError, "norm: unknown p 'nuc'"),
+            ((np.zeros(3),), {"p": "x"}, ValueError, "norm: unknown p 'x'"),
         ),
         special=False,
     ),

@@ -71,10 +71,20 @@ def test_types_and_numbers_that_do_not_fit_are_refused():
     for call in (fg.matmul, fg.mm, lambda a, b: fg.addmm(a, a, b)):
         with pytest.raises(TypeError, match="expected float tensors of one type"):
             call(floats, integers)
-    with pytest.raises(TypeError, match="addmm: integers want integers beta and alpha"):
-        fg.addmm(integers, integers, integers, beta=0.5)
     with pytest.raises(TypeError, match="matmul: expected float tensors"):
         fg.matmul(fg.Tensor(np.ones((2, 2), bool)), fg.Tensor(np.ones((2, 2), bool)))
+
+
+def test_factors_of_integers_are_cut_off():
+    x = fg.tensor([[10, 20]])
+    out = fg.addmm(x, fg.tensor([[1]]), fg.tensor([[3, 4]]), beta=1.6, alpha=2.9)
+    assert out.tolist() == [[16, 28]]
+
+
+def test_bools_make_outer_products_by_and_and_or():
+    a, x = fg.tensor([True, False]), fg.tensor([False, True])
+    assert fg.addr(x, a, a).tolist() == [[True, True], [False, True]]
+    assert fg.addr(x, a, a, beta=0).tolist() == [[True, False], [False, False]]
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (3,), ()])

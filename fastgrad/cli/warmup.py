@@ -43,6 +43,7 @@ def _jobs():
         yield from _products(kernels, np, dtype)
         yield from _reductions(kernels, np, dtype)
         yield from _scans(kernels, np, dtype)
+        yield from _special(kernels, np, dtype)
         yield from _losses(kernels, np, dtype)
         yield from _training(dtype)
     yield lambda: kernels.gather_rows(np.ones((3, 2), np.float32), np.arange(2))
@@ -89,6 +90,13 @@ def _scans(kernels, np, dtype):
     yield lambda: kernels.top(x, 1, 1)
     yield lambda: kernels.kth(x, 1, 1)
     yield lambda: kernels.gather_backward(kernels.gather(x, index, 1), index, x.shape, 1)
+
+
+def _special(kernels, np, dtype):
+    x = np.full(8, 0.5, dtype)
+    for name in ("digamma", "erfc", "erfinv", "lgamma"):
+        yield lambda name=name: getattr(kernels, name)(x)
+    yield lambda: kernels.zeta(x, 2)
 
 
 def _losses(kernels, np, dtype):

@@ -18,6 +18,7 @@ from .bmm import *
 from .clip import *
 from .comparison import *
 from .copy import *
+from .counts import *
 from .functions import *
 from .gather import *
 from .index import *
@@ -30,7 +31,9 @@ from .reduce import *
 from .scan import *
 from .softmax import *
 from .sort import *
+from .special import *
 from .statistics import *
+from .svd import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}
 for _name in _elementwise:

@@ -10,7 +10,10 @@ from ._jit import kernel
 from ._record import by_numpy, call_numpy, contiguous, recording
 from .sort import put_along, take_along
 
-__all__ = ["add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "take"]
+__all__ = [
+    "add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "scatter_reduce",
+    "take",
+]  # fmt: skip
 
 
 def take(x, key, *indices):
@@ -124,6 +127,18 @@ def scatter_add(x, index, values, axis):
         return out
 
     return call_numpy(run, x, index, np.asanyarray(values))
+
+
+def scatter_reduce(x, index, values, axis, ufunc):
+    """A copy of ``x`` with ``values`` taken in by a ufunc of NumPy where ``gather`` would read."""
+
+    def run(x, index, values):
+        out = x.copy()
+        with np.errstate(all="ignore"):
+            getattr(np, ufunc).at(out, _places(index, x.shape, axis), values)
+        return out
+
+    return call_numpy(run, x, index, values)
 
 
 def _cropped(values, index):

@@ -3,10 +3,14 @@
 from importlib import import_module
 
 from .arithmetic import *
+from .assemble import *
+from .bounds import *
 from .comparison import *
 from .copy import *
 from .copy import zeros_like  # for formulas of gradients (see _family), as are the next
 from .diagonal import *
+from .differences import *
+from .distance import *
 from .einsum import *
 from .functions import *
 from .functions import relu_backward, sigmoid_backward, tanh_backward
@@ -17,27 +21,34 @@ from .loss import *
 from .matmul import *
 from .matmul import bmm_nt, bmm_tn
 from .norm import *
+from .place import *
+from .powers import *
+from .quantiles import *
 from .random import *
 from .rearrange import *
 from .reduce import *
+from .rounding import *
 from .scan import *
 from .shape import *
 from .softmax import *
 from .sort import *
+from .special import *
 from .statistics import *
 
 _FILES = (
-    "arithmetic", "comparison", "copy", "diagonal", "einsum", "functions", "index", "join",
-    "linear", "loss", "matmul", "norm", "random", "rearrange", "reduce", "scan", "shape", "softmax",
-    "sort", "statistics",
+    "arithmetic", "assemble", "bounds", "comparison", "copy", "diagonal", "differences",
+    "distance", "einsum", "functions", "index", "join", "linear", "loss", "matmul", "norm",
+    "place", "powers", "quantiles", "random", "rearrange", "reduce", "rounding", "scan",
+    "shape", "softmax", "sort", "special", "statistics",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
     "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "clip": "clamp", "concat": "cat",
     "concatenate": "cat", "divide": "div", "fix": "trunc", "ger": "outer", "greater": "gt",
     "greater_equal": "ge", "less": "lt", "less_equal": "le", "moveaxis": "movedim",
-    "multiply": "mul", "negative": "neg", "not_equal": "ne", "subtract": "sub",
-    "swapaxes": "transpose", "swapdims": "transpose", "true_divide": "div",
+    "multiply": "mul", "negative": "neg", "not_equal": "ne", "row_stack": "vstack", "sgn": "sign",
+    "subtract": "sub", "swapaxes": "transpose", "swapdims": "transpose", "trapz": "trapezoid",
+    "true_divide": "div",
 }  # fmt: skip
 """PyTorch's other names of operations."""
 globals().update({alias: globals()[name] for alias, name in ALIASES.items()})

@@ -34,7 +34,7 @@ def combine(name, a, b):
             same = a.dtype is b.dtype and a.dtype.kind == "f"
         return getattr(K, name)(a, b) if same else getattr(K, name)(*promoted((a, b)))
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise _do_not_combine(name, (a, b), error) from None
+        raise do_not_combine(name, (a, b), error) from None
 
 
 def combine_three(name, *operands):
@@ -42,10 +42,11 @@ def combine_three(name, *operands):
     try:
         return getattr(K, name)(*operands)
     except (TypeError, ValueError) as error:
-        raise _do_not_combine(name, operands, error) from None
+        raise do_not_combine(name, operands, error) from None
 
 
-def _do_not_combine(name, operands, error):
+def do_not_combine(name, operands, error):
+    """The error of operands that do not go together."""
     shapes = " and ".join(str(np.shape(x)) for x in operands)
     kind = ValueError if isinstance(error, ValueError) else TypeError
     return kind(f"{name}: cannot combine operands of shapes {shapes}: {error}")
@@ -54,7 +55,7 @@ def _do_not_combine(name, operands, error):
 def promoted(operands, least=None):
     """Operands in their common type, or in ``least`` where that is of a higher category."""
     dtype = result_type(*operands)
-    if least is not None and _category(dtype) < _category(np.dtype(least)):
+    if least is not None and category(dtype) < category(np.dtype(least)):
         dtype = np.dtype(least)
     if not any(isinstance(x, np.ndarray) for x in operands):
         return [np.asarray(x, dtype) for x in operands]
@@ -72,6 +73,9 @@ def same_type(*operands):
     return promoted(operands)
 
 
+_OF_NUMBERS = {"b": np.bool_, "i": np.int64, "f": np.float32}
+
+
 def result_type(*operands):
     """PyTorch's type promotion.
 
@@ -83,24 +87,25 @@ def result_type(*operands):
         if isinstance(x, np.ndarray):
             groups["axes" if x.ndim else "no axes"].append(x.dtype)
         else:
-            default = {bool: np.bool_, int: np.int64, float: np.float32}[type(x)]
-            groups["number"].append(np.dtype(default))
+            kind = np.asarray(x).dtype.kind  # of a NumPy number, too
+            groups["number"].append(np.dtype(_OF_NUMBERS[kind]))
     result = None
     for dtypes in groups.values():
         if dtypes:
             group = reduce(_promote, dtypes)
-            if result is None or _category(group) > _category(result):
+            if result is None or category(group) > category(result):
                 result = group
     return result
 
 
-def _category(dtype):
+def category(dtype):
+    """0 for bools, 1 for integers, 3 for floats."""
     return "biuf".index(dtype.kind) if dtype.kind != "u" else 1
 
 
 def _promote(a, b):
-    if _category(a) != _category(b):
-        return max(a, b, key=_category)
+    if category(a) != category(b):
+        return max(a, b, key=category)
     return np.result_type(a, b)
 
 

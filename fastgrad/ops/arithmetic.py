@@ -7,12 +7,11 @@ import numpy as np
 from ..backend import K
 from ..lifting import op
 from ..tape import as_array
-from ._family import T, combine, combine_three, have_floats, masked, promoted, same_type, unary
+from ._family import T, combine, combine_three, have_floats, promoted, same_type
 
 __all__ = [
-    "abs", "add", "addcdiv", "addcmul", "ceil", "clamp", "clamp_max", "clamp_min", "div", "floor",
-    "floor_divide", "fmod", "frac", "lerp", "maximum", "minimum", "mul", "neg", "pow", "reciprocal",
-    "remainder", "round", "rsqrt", "sign", "sqrt", "square", "sub", "trunc",
+    "add", "addcdiv", "addcmul", "div", "floor_divide", "fmod", "lerp", "mul", "pow", "remainder",
+    "rsub", "sub",
 ]  # fmt: skip
 
 
@@ -49,6 +48,16 @@ def sub(a, b, *, alpha=1):
 
 
 sub.differentiable(lambda grad: grad, lambda grad, alpha=1: grad * -alpha)
+
+
+def rsub(a, b, *, alpha=1):
+    """``b - alpha · a``
+
+    >>> import fastgrad as fg
+    >>> fg.rsub(fg.tensor([1.0, 2.0]), 5.0)
+    tensor([4., 3.])
+    """
+    return sub(b, a, alpha=alpha)
 
 
 @op
@@ -209,116 +218,6 @@ remainder.differentiable(lambda grad: grad, lambda grad, a, b: -grad * T.floor(a
 
 
 @op
-def maximum(a, b):
-    """The larger of two, elementwise; NaN if either is. Ties share the gradient equally.
-
-    >>> import fastgrad as fg
-    >>> fg.maximum(fg.tensor([1.0, 5.0]), fg.tensor([3.0, 4.0]))
-    tensor([3., 5.])
-    """
-    a, b = same_type(a, b)
-    return combine("maximum", a, b), (
-        lambda grad: K.maximum_backward(grad, a, b),
-        lambda grad: K.maximum_backward(grad, b, a),
-    )
-
-
-@op
-def minimum(a, b):
-    """The smaller of two, elementwise; NaN if either is. Ties share the gradient equally.
-
-    >>> import fastgrad as fg
-    >>> fg.minimum(fg.tensor([1.0, 5.0]), fg.tensor([3.0, 4.0]))
-    tensor([1., 4.])
-    """
-    a, b = same_type(a, b)
-    return combine("minimum", a, b), (
-        lambda grad: K.maximum_backward(grad, b, a),
-        lambda grad: K.maximum_backward(grad, a, b),
-    )
-
-
-maximum.differentiable(
-    lambda grad, a, b: masked(grad, "maximum_backward", a, b),
-    lambda grad, a, b: masked(grad, "maximum_backward", b, a),
-)
-minimum.differentiable(
-    lambda grad, a, b: masked(grad, "maximum_backward", b, a),
-    lambda grad, a, b: masked(grad, "maximum_backward", a, b),
-)
-
-
-@op
-def clamp(x, min=None, max=None):
-    """``x`` no lower than ``min`` and no higher than ``max``, which are numbers, tensors or None.
-
-    Gradients flow where x is between the bounds or on one; elsewhere to the bound.
-
-    Raises ``ValueError`` where both bounds are None.
-
-    >>> import fastgrad as fg
-    >>> fg.clamp(fg.tensor([-2.0, 0.5, 2.0]), -1, 1)
-    tensor([-1.0000,  0.5000,  1.0000])
-    """
-    if min is None and max is None:
-        raise ValueError("clamp: expected min or max, got neither")
-    if max is None:
-        x, min = same_type(x, min)
-    elif min is None:
-        x, max = same_type(x, max)
-    else:
-        x, min, max = same_type(x, min, max)
-    if x.dtype.kind == "f":
-        min, max = -math.inf if min is None else min, math.inf if max is None else max
-        out = combine_three("clamp", x, min, max)
-    else:
-        out = x if min is None else combine("maximum", x, min)
-        out = out if max is None else combine("minimum", out, max)
-    return out, (
-        lambda grad: K.clamp_backward(grad, x, min, max),
-        lambda grad: K.where(K.logical_and(K.lt(x, min), K.lt(min, max)), grad, 0.0),
-        lambda grad: K.where(K.logical_or(K.gt(x, max), K.lt(max, min)), grad, 0.0),
-    )
-
-
-clamp.differentiable(
-    lambda grad, x, min, max: masked(grad, "clamp_backward", x, min, max),
-    lambda grad, x, min, max: T.where((x < min) & T.lt(min, max), grad, 0.0),
-    lambda grad, x, min, max: T.where((x > max) | T.lt(max, min), grad, 0.0),
-)
-
-
-def clamp_min(x, min):
-    """``x`` no lower than ``min``; see ``clamp``.
-
-    >>> import fastgrad as fg
-    >>> fg.clamp_min(fg.tensor([-2.0, 2.0]), 0.0)
-    tensor([0., 2.])
-    """
-    return clamp(x, min=min)
-
-
-def clamp_max(x, max):
-    """``x`` no higher than ``max``; see ``clamp``.
-
-    >>> import fastgrad as fg
-    >>> fg.clamp_max(fg.tensor([-2.0, 2.0]), 0.0)
-    tensor([-2.,  0.])
-    """
-    return clamp(x, max=max)
-
-
-def frac(x):
-    """The fraction of x, with its sign.
-
-    >>> import fastgrad as fg
-    >>> fg.frac(fg.tensor([1.5, -1.5]))
-    tensor([ 0.5000, -0.5000])
-    """
-    return sub(x, trunc(x))
-
-
-@op
 def lerp(a, b, weight):
     """``a + weight · (b - a)``, from the end that is nearer.
 
@@ -328,7 +227,7 @@ def lerp(a, b, weight):
     """
     a, b, weight = same_type(a, b, weight)
     return combine_three("lerp", a, b, weight), (
-        lambda grad: K.mul(grad, K.sub(1.0, weight)),
+        lambda grad: K.sub(grad, K.mul(grad, weight)),
         lambda grad: K.mul(grad, weight),
         lambda grad: K.mul(grad, K.sub(b, a)),
     )
@@ -359,141 +258,3 @@ def addcdiv(x, a, b, *, value=1):
     tensor([16.])
     """
     return add(x, div(a, b), alpha=value)
-
-
-# ------------------------------------------------------------------ of one tensor
-
-
-@unary(integers=True, bools=None)
-def neg(m, grad):
-    """``-x``
-
-    >>> import fastgrad as fg
-    >>> fg.neg(fg.tensor([1.0, -2.0]))
-    tensor([-1.,  2.])
-    """
-    return m.neg(grad)
-
-
-@unary(integers=True)
-def abs(m, grad, x):
-    """``|x|``. Its gradient at 0 is 0.
-
-    >>> import fastgrad as fg
-    >>> fg.abs(fg.tensor([1.0, -2.0]))
-    tensor([1., 2.])
-    """
-    return m.mul(grad, m.sign(x))
-
-
-@unary(integers=True, bools=np.int64)
-def square(m, grad, x):
-    """``x²``
-
-    >>> import fastgrad as fg
-    >>> fg.square(fg.tensor([1.0, -2.0]))
-    tensor([1., 4.])
-    """
-    return m.mul(grad, m.add(x, x))
-
-
-@unary
-def reciprocal(m, grad, out):
-    """``1 / x``
-
-    >>> import fastgrad as fg
-    >>> fg.reciprocal(fg.tensor([1.0, -2.0]))
-    tensor([ 1.0000, -0.5000])
-    """
-    return m.neg(m.mul(grad, m.square(out)))
-
-
-@unary
-def sqrt(m, grad, out):
-    """``√x``, correctly rounded; NaN below 0.
-
-    >>> import fastgrad as fg
-    >>> fg.sqrt(fg.tensor([4.0, 2.0]))
-    tensor([2.0000, 1.4142])
-    """
-    return m.div(grad, m.add(out, out))
-
-
-@unary
-def rsqrt(m, grad, out):
-    """``1 / √x``; NaN below 0.
-
-    >>> import fastgrad as fg
-    >>> fg.rsqrt(fg.tensor([4.0, 16.0]))
-    tensor([0.5000, 0.2500])
-    """
-    return m.mul(m.mul(grad, -0.5), m.mul(out, m.square(out)))
-
-
-@unary(integers=True)
-def sign(m, grad):
-    """-1, 0 or 1. Its gradient is 0.
-
-    >>> import fastgrad as fg
-    >>> fg.sign(fg.tensor([4.0, -0.5, 0.0]))
-    tensor([ 1., -1.,  0.])
-    """
-    return m.zeros_like(grad)
-
-
-@unary(integers=True)
-def floor(m, grad):
-    """The largest whole number not above x. Its gradient is 0.
-
-    >>> import fastgrad as fg
-    >>> fg.floor(fg.tensor([1.5, -1.5]))
-    tensor([ 1., -2.])
-    """
-    return m.zeros_like(grad)
-
-
-@unary(integers=True)
-def ceil(m, grad):
-    """The smallest whole number not below x. Its gradient is 0.
-
-    >>> import fastgrad as fg
-    >>> fg.ceil(fg.tensor([1.5, -1.5]))
-    tensor([ 2., -1.])
-    """
-    return m.zeros_like(grad)
-
-
-@unary(integers=True)
-def trunc(m, grad):
-    """x without its fraction. Its gradient is 0.
-
-    >>> import fastgrad as fg
-    >>> fg.trunc(fg.tensor([1.5, -1.5]))
-    tensor([ 1., -1.])
-    """
-    return m.zeros_like(grad)
-
-
-@op
-def round(x, *, decimals=0):
-    """The nearest number with so many decimals; of two, the even one. Its gradient is 0.
-
-    >>> import fastgrad as fg
-    >>> fg.round(fg.tensor([0.5, 1.5, -1.7]))
-    tensor([ 0.,  2., -2.])
-    >>> fg.round(fg.tensor([1.2345]), decimals=2)
-    tensor([1.2300])
-    """
-    if x.dtype.kind != "f":
-        return x.copy(), None
-    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
-    if not decimals:
-        out = K.round(x)
-    elif decimals > 0:
-        out = K.div(K.round(K.mul(x, scale)), scale)
-    else:
-        out = K.mul(K.round(K.div(x, scale)), scale)
-    return out, lambda grad: K.zeros_like(grad)
-
-
-round.differentiable(lambda grad: T.zeros_like(grad))

@@ -1,5 +1,7 @@
 """Rules of comparison, logic and choice. Operands broadcast."""
 
+import math
+
 import numpy as np
 
 from ..backend import K
@@ -10,8 +12,9 @@ from ._family import T, same_type
 
 __all__ = [
     "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge",
-    "gt", "isclose", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "lt", "masked_fill", "ne", "where",
+    "gt", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "le",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill", "ne", "signbit",
+    "where",
 ]  # fmt: skip
 
 
@@ -78,6 +81,61 @@ isinf = _family("isinf", "Whether x is infinite.", _ODD, "[False,  True, False]"
 isfinite = _family(
     "isfinite", "Whether x is neither infinite nor NaN.", _ODD, "[ True, False, False]", operands=1
 )
+
+
+def isposinf(x):
+    """Whether x is ∞.
+
+    >>> import fastgrad as fg
+    >>> fg.isposinf(fg.tensor([float("-inf"), float("inf")]))
+    tensor([False,  True])
+    """
+    return eq(x, math.inf)
+
+
+def isneginf(x):
+    """Whether x is -∞.
+
+    >>> import fastgrad as fg
+    >>> fg.isneginf(fg.tensor([float("-inf"), float("inf")]))
+    tensor([ True, False])
+    """
+    return eq(x, -math.inf)
+
+
+def isreal(x):
+    """True everywhere: complex numbers there are none.
+
+    >>> import fastgrad as fg
+    >>> fg.isreal(fg.tensor([1.0, 2.0]))
+    tensor([True, True])
+    """
+    return T.logical_or(eq(x, x), True)
+
+
+@op
+def signbit(x):
+    """Whether x has a minus, as -0.0 has, too.
+
+    >>> import fastgrad as fg
+    >>> fg.signbit(fg.tensor([1.0, -0.0, -2.0]))
+    tensor([False,  True,  True])
+    """
+    return K.lt(x, 0) if x.dtype.kind != "f" else K.signbit(x), None
+
+
+@op
+def isin(elements, test_elements, *, assume_unique=False, invert=False):
+    """Whether each of ``elements`` is among ``test_elements``; ``invert``: whether it is not.
+
+    ``assume_unique`` is accepted, and makes no difference.
+
+    >>> import fastgrad as fg
+    >>> fg.isin(fg.tensor([1, 2, 3]), fg.tensor([3, 1]))
+    tensor([ True, False,  True])
+    """
+    out = K.isin(*(np.asanyarray(x) for x in (elements, test_elements)))
+    return K.logical_not(out) if invert else out, None
 
 
 def isclose(a, b, rtol=1e-5, atol=1e-8, equal_nan=False):

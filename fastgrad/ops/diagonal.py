@@ -8,7 +8,7 @@ from ._family import T, add_to_part
 from .reduce import check_dim
 
 __all__ = [
-    "diag", "diag_embed", "diagonal", "trace", "tril", "triu",
+    "diag", "diag_embed", "diagflat", "diagonal", "trace", "tril", "triu",
 ]  # fmt: skip
 
 
@@ -78,6 +78,17 @@ def diag(x, diagonal=0):
     if x.ndim == 2:
         return T.clone(T.diagonal(x, diagonal))
     raise ValueError(f"diag: expected a vector or a matrix, got shape {x.shape}")
+
+
+def diagflat(x, offset=0):
+    """The matrix with all elements of x on a diagonal, and zeros elsewhere.
+
+    >>> import fastgrad as fg
+    >>> fg.diagflat(fg.tensor([[1.0], [2.0]]))
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
+    return diag_embed(T.ravel(x), offset)
 
 
 def trace(x):

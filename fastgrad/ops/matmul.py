@@ -268,7 +268,7 @@ def _add_product(name):
             if not broadcasts(x.shape, out.shape):
                 raise ValueError(f"{name}: x of shape {x.shape} does not broadcast to {out.shape}")
             if not floats:
-                return _add_integers(name, x, out, beta, alpha), None
+                return _add_integers(x, out, int(beta), int(alpha)), None  # cut off, as in PyTorch
             if alpha != 1:
                 K.mul(out, alpha, out=out)
             if beta != 0:  # else not even a NaN of x counts
@@ -290,9 +290,7 @@ def _scaled(m, x, factor):
     return x if factor == 1 else m.mul(x, factor)
 
 
-def _add_integers(name, x, product, beta, alpha):
-    if not isinstance(beta, int) or not isinstance(alpha, int):
-        raise TypeError(f"{name}: integers want integers beta and alpha, got {beta} and {alpha}")
+def _add_integers(x, product, beta, alpha):
     product = combine("mul", product, alpha)
     return combine("add", product, as_array(combine("mul", x, beta))) if beta else product
 
@@ -363,4 +361,6 @@ def addr(x, a, b, *, beta=1, alpha=1):
     if a.ndim != 1 or b.ndim != 1:
         raise ValueError(f"addr: expected x, (m,) and (n,), got {x.shape}, {a.shape}, {b.shape}")
     column, row = T.reshape(a, shape=(a.shape[0], 1)), T.reshape(b, shape=(1, b.shape[0]))
+    if x.dtype == a.dtype == b.dtype == np.bool_:  # "or" for the sum, "and" for the products
+        return T.add(T.mul(x, bool(beta)), T.mul(T.mul(column, row), bool(alpha)))
     return _addr(x, column, row, beta=beta, alpha=alpha)

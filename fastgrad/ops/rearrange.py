@@ -145,7 +145,7 @@ def flip(x, *, dims):
     >>> fg.flip(fg.tensor([1.0, 2.0, 3.0]), (0,))
     tensor([3., 2., 1.])
     """
-    axes = check_dims("flip", dims if isinstance(dims, int) else tuple(dims), x.ndim)
+    axes = () if dims in ((), []) else check_dims("flip", dims, x.ndim)
     return K.copy(_turned(x, axes)), lambda grad: _turned(grad, axes)
 
 

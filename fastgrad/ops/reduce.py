@@ -3,6 +3,7 @@
 import builtins
 import math
 import operator
+from collections import namedtuple
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from ._family import T
 from ._pick import pair, pick
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "max", "mean", "min",
-    "nansum", "prod", "sum",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "max", "mean",
+    "min", "nanmean", "nansum", "prod", "sum",
 ]  # fmt: skip
 
 
@@ -118,6 +119,18 @@ def nansum(x, dim=None, keepdim=False, *, dtype=None):
     return sum(x, dim, keepdim, dtype=dtype)
 
 
+def nanmean(x, dim=None, keepdim=False, *, dtype=None):
+    """Mean over ``dim`` of what is not NaN; NaN where nothing is.
+
+    >>> import fastgrad as fg
+    >>> fg.nanmean(fg.tensor([1.0, float("nan"), 2.0]))
+    tensor(1.5000)
+    """
+    if x.dtype.kind != "f":
+        raise TypeError(f"nanmean: expected a float tensor, got {x.dtype}")
+    return T.div(nansum(x, dim, keepdim, dtype=dtype), sum(T.eq(x, x), dim, keepdim))
+
+
 @op
 def prod(x, *, dim=None, keepdim=False, dtype=None):
     """Product over ``dim`` (an int, or None for all); 1 over nothing.
@@ -205,6 +218,17 @@ amax = _extreme("amax", "maximum", "Maximum", _EXAMPLE, "[5., 4.]")
 amin = _extreme("amin", "minimum", "Minimum", _EXAMPLE, "[1., 3.]")
 
 
+def aminmax(x, *, dim=None, keepdim=False):
+    """(min, max) of the elements along ``dim``, or of all; see ``amin`` and ``amax``.
+
+    >>> import fastgrad as fg
+    >>> low, high = fg.aminmax(fg.tensor([2.0, 1.0, 3.0]))
+    >>> low, high
+    (tensor(1.), tensor(3.))
+    """
+    return _AMinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))
+
+
 def _position(name, text, result):
     def rule(x, *, dim=None, keepdim=False):
         if dim is None:
@@ -232,6 +256,7 @@ argmax = _position("argmax", "maximum", "[1, 0]")
 argmin = _position("argmin", "minimum", "[0, 1]")
 
 _Max, _Min = pair("max"), pair("min")
+_AMinMax = namedtuple("aminmax", ("min", "max"))
 
 
 def max(x, dim=None, keepdim=False, *, other=None):

@@ -124,7 +124,7 @@ def squeeze(x, *, dim=None):
     (2,)
     """
     before = x.shape
-    axes = check_dims("squeeze", dim, x.ndim)
+    axes = () if dim in ((), []) else check_dims("squeeze", dim, x.ndim)
     kept = [size for axis, size in enumerate(before) if size != 1 or axis not in axes]
     return x.reshape(kept), lambda grad: grad.reshape(before)
 

@@ -16,8 +16,10 @@ __all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax"]
 _REDUCTIONS = ("mean", "sum", "none")
 
 
-def _along_last(name, x, dim, forward, backward):
+def _along_last(name, x, dim, dtype, forward, backward):
     """Apply a row kernel along ``dim`` by moving that axis to the end and back."""
+    if dtype is not None:
+        x = x.astype(dtype, copy=False)
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: expected a float tensor, got {x.dtype}")
     (axis,) = check_dims(name, dim, x.ndim) or (0,)
@@ -38,15 +40,15 @@ def _along_last(name, x, dim, forward, backward):
 
 
 @op
-def softmax(x, *, dim):
-    """``e^xᵢ / Σⱼ e^xⱼ`` along ``dim``, stable for any finite x.
+def softmax(x, *, dim, dtype=None):
+    """``e^xᵢ / Σⱼ e^xⱼ`` along ``dim``, stable for any finite x; ``dtype`` is converted to first.
 
     >>> import fastgrad as fg
     >>> fg.softmax(fg.tensor([[1.0, 2.0], [1000.0, 1000.0]]), dim=1)
     tensor([[0.2689, 0.7311],
             [0.5000, 0.5000]])
     """
-    return _along_last("softmax", x, dim, K.softmax_forward, K.softmax_backward)
+    return _along_last("softmax", x, dim, dtype, K.softmax_forward, K.softmax_backward)
 
 
 softmax.differentiable(
@@ -55,14 +57,14 @@ softmax.differentiable(
 
 
 @op
-def log_softmax(x, *, dim):
-    """``xᵢ - log Σⱼ e^xⱼ`` along ``dim``, stable for any finite x.
+def log_softmax(x, *, dim, dtype=None):
+    """``xᵢ - log Σⱼ e^xⱼ`` along ``dim``, stable for any finite x; see ``softmax``.
 
     >>> import fastgrad as fg
     >>> fg.log_softmax(fg.tensor([0.0, 0.0]), dim=0)
     tensor([-0.6931, -0.6931])
     """
-    return _along_last("log_softmax", x, dim, K.log_softmax_forward, K.log_softmax_backward)
+    return _along_last("log_softmax", x, dim, dtype, K.log_softmax_forward, K.log_softmax_backward)
 
 
 log_softmax.differentiable(
@@ -182,13 +184,16 @@ def cross_entropy(
     """Softmax and negative log-likelihood in one: ``-log softmax(x)[target]``.
 
     x                scores (N, C), (C,) or (N, C, \\*)
-    target           labels from 0 to C - 1, any integer type: (N,), () or (N, \\*)
+    target           labels from 0 to C - 1, any integer type: (N,), () or (N, \\*); or a
+                     probability of each class, of x's shape and type, through which gradients
+                     flow, too: then it is ``-Σ target · weight · log softmax(x)``
     weight           weight of each class (C,)
     ignore_index     label of rows that do not count
-    reduction        "mean" (over the labels' weights), "sum" or "none"
+    reduction        "mean" (over the labels' weights; of probabilities, over the rows), "sum" or
+                     "none"
     label_smoothing  share ε of the target spread evenly over all classes
 
-    Raises ``TypeError`` for labels that are not integers, ``IndexError`` for one out of range,
+    Raises ``TypeError`` for labels of a wrong type, ``IndexError`` for one out of range,
     ``ValueError`` for shapes that do not fit and for the mean of an empty batch.
 
     >>> import fastgrad as fg
@@ -197,6 +202,10 @@ def cross_entropy(
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not from 0 to 1")
+    if target.shape == x.shape and target.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise ValueError("cross_entropy: ignore_index is for labels, not for probabilities")
+        return _cross_entropy_of_shares(x, target, weight, reduction, label_smoothing)
     loss = _cross_entropy if x.ndim == 2 else _by_rows(_cross_entropy)
     return loss(
         x,
@@ -206,6 +215,22 @@ def cross_entropy(
         reduction=reduction,
         label_smoothing=label_smoothing,
     )
+
+
+def _cross_entropy_of_shares(x, target, weight, reduction, smoothing):
+    """Cross entropy of scores and probabilities of one shape, (N, C, \\*) or (C,)."""
+    axis = 0 if x.ndim == 1 else 1
+    rows = x.shape[:axis] + x.shape[axis + 1 :]
+    weights = weight.data if isinstance(weight, Tensor) else weight
+    _check_classification("cross_entropy", x, np.zeros(rows, np.int64), weights, reduction)
+    if target.dtype != x.dtype:
+        raise TypeError(f"cross_entropy: target is {target.dtype}, x is {x.dtype}")
+    if smoothing:
+        target = T.add(T.mul(target, 1.0 - smoothing), smoothing / x.shape[axis])
+    if weight is not None:
+        target = T.mul(target, T.reshape(weight, (-1,) + (1,) * (x.ndim - 1 - axis)))
+    loss = T.neg(T.sum(T.mul(log_softmax(x, axis), target), axis))
+    return loss if reduction == "none" else getattr(T, reduction)(loss)
 
 
 @op(name="nll_loss")

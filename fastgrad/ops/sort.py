@@ -14,8 +14,8 @@ from ._pick import pair, pick
 from .reduce import check_dim, kept_shape, shares
 
 __all__ = [
-    "argsort", "bincount", "bucketize", "kthvalue", "median", "searchsorted", "sort", "topk",
-    "unique", "unique_consecutive",
+    "argsort", "bincount", "bucketize", "kthvalue", "median", "msort", "searchsorted", "sort",
+    "topk", "unique", "unique_consecutive",
 ]  # fmt: skip
 
 _Sort, _Topk, _Median, _Kth = pair("sort"), pair("topk"), pair("median"), pair("kthvalue")
@@ -40,6 +40,16 @@ def sort(x, dim=-1, descending=False, *, stable=False):
     axis = check_dim("sort", dim, x.ndim)
     indices = _order(x, axis=axis, descending=bool(descending))
     return _Sort(pick(x, indices, axis), indices)
+
+
+def msort(x):
+    """The values of ``sort`` along the first axis.
+
+    >>> import fastgrad as fg
+    >>> fg.msort(fg.tensor([2.0, 3.0, 1.0]))
+    tensor([1., 2., 3.])
+    """
+    return sort(x, 0).values
 
 
 def argsort(x, dim=-1, descending=False, *, stable=False):

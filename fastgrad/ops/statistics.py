@@ -5,7 +5,7 @@ import math
 from ..backend import K
 from ..lifting import op
 from ._family import T, float_input
-from .reduce import amax, amin, check_dims, kept_shape, mean
+from .reduce import amax, amin, check_dim, check_dims, kept_shape, mean
 
 __all__ = ["logsumexp", "norm", "std", "std_mean", "var", "var_mean"]
 
@@ -168,7 +168,8 @@ logsumexp.differentiable(
 def norm(x, p="fro", dim=None, keepdim=False, *, dtype=None):
     """``(Σ |x|ᵖ)^(1/p)`` over ``dim`` (an int, several, or None for all).
 
-    p      a number; "fro" is 2, inf the largest ``|x|``, -inf the smallest, 0 how many are not 0
+    p      a number; "fro" is 2, inf the largest ``|x|``, -inf the smallest, 0 how many are not 0;
+           "nuc" is the sum of the singular values of matrices over two axes
     dtype  a type to convert to first
 
     The gradient is 0 where the norm is. Raises ``TypeError`` for integers.
@@ -180,10 +181,12 @@ def norm(x, p="fro", dim=None, keepdim=False, *, dtype=None):
     x = x if dtype is None else x.to(dtype)
     if x.dtype.kind != "f":
         raise TypeError(f"norm: expected a float tensor, got {x.dtype}")
+    if p == "nuc":
+        return _nuclear_norm(x, dim, keepdim)
     if p == "fro" or p is None:
         p = 2.0
     if isinstance(p, str):
-        raise ValueError(f"norm: unknown p {p!r}; expected a number, inf or 'fro'")
+        raise ValueError(f"norm: unknown p {p!r}; expected a number, inf, 'fro' or 'nuc'")
     axes = check_dims("norm", dim, x.ndim)
     if math.isinf(p):
         return (amax if p > 0 else amin)(T.abs(x), axes, keepdim)
@@ -226,3 +229,43 @@ def _norm_slope(m, grad, x, out, p):
 _norm.differentiable(
     lambda grad, x, out, kept, p: _norm_slope(T, grad.reshape(kept), x, out.reshape(kept), p)
 )
+
+
+# ------------------------------------------------------------------ of matrices
+
+
+def _nuclear_norm(x, dim, keepdim):
+    axes = tuple(range(x.ndim)) if dim is None else dim
+    if isinstance(axes, int) or len(axes) != 2:
+        raise ValueError(f"norm: 'nuc' wants two axes, got dim {dim} of shape {x.shape}")
+    axes = [check_dim("norm", axis, x.ndim) for axis in axes]
+    check_dims("norm", tuple(axes), x.ndim)  # two different ones
+    out = _nuclear(T.movedim(x, tuple(axes), (-2, -1)))
+    return out.reshape(kept_shape(x.shape, axes)) if keepdim else out
+
+
+@op(name="norm")
+def _nuclear(x):
+    parts = K.svd(x)
+    out = K.sum(parts[1], (x.ndim - 2,), False)
+    return out, lambda grad: K.mul(grad.reshape(*grad.shape, 1, 1), _polar_factor(x, parts))
+
+
+def _polar_factor(x, parts):
+    """``U · Vᵀ``, the slope of the sum of the singular values."""
+    u, _, v = parts
+    return K.bmm(_batch(u), _batch(v)).reshape(x.shape)
+
+
+def _batch(x):
+    return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+
+
+_nuclear.differentiable(lambda grad, x: grad.reshape(*grad.shape, 1, 1) * _polar(x))
+
+
+@op(name="polar")
+def _polar(x):
+    """``U · Vᵀ``, whose derivative is its own adjoint. Higham 2008, chapter 8."""
+    parts = K.svd(x)
+    return _polar_factor(x, parts), lambda grad: K.polar_backward(grad, *parts)

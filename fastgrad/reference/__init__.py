@@ -7,6 +7,7 @@ from .bmm import *
 from .clip import *
 from .comparison import *
 from .copy import *
+from .counts import *
 from .functions import *
 from .gather import *
 from .index import *
@@ -19,4 +20,6 @@ from .reduce import *
 from .scan import *
 from .softmax import *
 from .sort import *
+from .special import *
 from .statistics import *
+from .svd import *

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-__all__ = ["add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "take"]
+from ._quiet import quiet
+
+__all__ = [
+    "add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "scatter_reduce",
+    "take",
+]  # fmt: skip
 
 
 def take(x, key, *indices):
@@ -46,9 +51,14 @@ def scatter(x, index, values, axis):
 
 
 def scatter_add(x, index, values, axis):
+    return scatter_reduce(x, index, values, axis, "add")
+
+
+@quiet
+def scatter_reduce(x, index, values, axis, ufunc):
     _check(x, index, axis)
     out = x.copy()
     for place in np.ndindex(index.shape):
         target = tuple(index[place] if k == axis else i for k, i in enumerate(place))
-        out[target] += values[place] if np.ndim(values) else values
+        out[target] = getattr(np, ufunc)(out[target], values[place] if np.ndim(values) else values)
     return out
