@@ -182,7 +182,7 @@ def _index_rows():
     sizes, bench = ((5, 3), (7, 1), (3, 70)), ((1000, 64),)
 
     def draw(m, rows, columns):
-        return m.normal(rows, columns), m.labels(rows, rows)
+        return m.normal(rows, columns), m.labels(rows, max(rows, 1))
 
     def take(m, *s):
         x, index = draw(m, *s)
@@ -191,6 +191,14 @@ def _index_rows():
     def put(m, *s):
         x, index = draw(m, *s)
         return x, _rows_of, m.normal(1, s[1]), index
+
+    def each(m, *s):
+        x, index = draw(m, *s)
+        return x, _rows_of, m.normal(*s), index - s[0] // 2
+
+    def rows(m, *s):
+        x, _, values, index = each(m, *s)
+        return x, index, values
 
     def along(m, *s):
         return m.normal(*s), m.labels(s, s[1]), 1
@@ -202,6 +210,11 @@ def _index_rows():
     yield Row("take", take, sizes, bench, moved=lambda *s: 2 * size_of(*s))
     yield Row("put", put, sizes, bench, changes=(0,))
     yield Row("add_at", put, sizes, bench, changes=(0,))
+    yield Row("add_at", each, sizes, bench, changes=(0,), label="each")
+    yield Row(
+        "add_rows", rows, (*sizes, (40, 1), (9, 16), (100, 1000), (2, 0), (0, 3)),
+        (*bench, (10_000, 64), (1000, 1000)), changes=(0,), moved=lambda *s: 3 * size_of(*s),
+    )  # fmt: skip
     yield Row("gather", along, sizes, bench)
     yield Row(
         "gather_backward",
@@ -557,9 +570,13 @@ ROWS = (
         _PARAMETERS, _BENCH_PARAMETERS, moved=size_of, changes=(0,),
     ),
     Row(
+        "zero", lambda m, n: ([m.normal(n) for _ in range(20)],), ((1,), (1001,)), ((1000,),),
+        moved=lambda n: 20 * n, changes=(0,), label="many",
+    ),
+    Row(
         "gather_rows",
         lambda m, n, *s: (m.normal(n, *s), m.rng.integers(0, n, n // 2)),
-        ((4, 3), (100, 7), (50, 2, 3)),
+        ((4, 3), (100, 7), (50, 2, 3), (600, 77)),
         ((1000, 10), (2000, 784)),
         moved=lambda n, *s: n * size_of(*s),
     ),

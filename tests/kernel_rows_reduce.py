@@ -24,6 +24,19 @@ def _rounded(m, *shape):
     return x
 
 
+def _few(m, *s):
+    """One large and one small element in each row, twice, the rest between."""
+    x = m.fraction(*s)
+    x[..., -1] = x[..., s[-1] // 2] = 2.0
+    x[..., s[-1] // 3] = x[..., 0] = -2.0
+    return x
+
+
+def _infinite(m, *s):
+    """Infinities only."""
+    return np.where(m.normal(*s) > 0, np.inf, -np.inf).astype(m.dtype)
+
+
 def _on(kernel, make, sizes, label="", bench=(), moved=2, **options):
     """A kernel whose arguments are those that ``make(Maker, *shape)`` gives."""
     return Row(
@@ -65,7 +78,18 @@ ROWS = (
             ((0, 2), ((5, 70, 9),), "outer"),
         )
     ),
-    _on("argmin", lambda m, *s: (_rounded(m, *s), 0), ((7,), (3, 7), (64, 10)), bench=BENCH),
+    *(
+        _on(name, lambda m, *s: (m.normal(*s), 0), (), bench=(*BENCH, (1000, 10)))
+        for name in ("argmax", "argmin")
+    ),
+    *(
+        _on(
+            name, lambda m, *s, draw=draw: (draw(m, *s), -1),
+            ((1,), (7,), (3, 7), (64, 10), (5, 64), (3, 130), (2, 5000)), label,
+        )
+        for name in ("argmax", "argmin")
+        for label, draw in (("rounded", _rounded), ("few", _few), ("infinite", _infinite))
+    ),
     *(
         _on(
             "reduce_numbers",

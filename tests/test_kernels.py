@@ -106,6 +106,21 @@ def test_labels_and_indices_are_checked(package):
             package.nll_loss_forward(x, np.array(labels))
     with pytest.raises(IndexError, match="gather_rows: index 3 at position 0"):
         package.gather_rows(x, np.array([3]))
+    with pytest.raises(IndexError, match="index 4 is out of range; expected 0 <= index < 4"):
+        package.gather(x, np.array([[0], [4], [1]]), 1)
+    for index in (3, -4):
+        with pytest.raises(IndexError, match=f"index {index} is out of range; expected -3 <="):
+            package.add_rows(x, np.array([0, index]), np.ones((2, 4), np.float32))
+    assert not x.any()
+
+
+@pytest.mark.parametrize("package", [kernels, reference])
+def test_large_bools_are_copied_and_filled(package):
+    x = package.zeros((1 << 20,), np.bool_)
+    assert not x.any()
+    package.fill(x, True)
+    assert package.copy(x).all()
+    assert package.copy(x).dtype == np.bool_
 
 
 def test_tables_of_arrays_that_do_not_fit_are_refused():

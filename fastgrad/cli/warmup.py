@@ -46,7 +46,8 @@ def _jobs():
         yield from _special(kernels, np, dtype)
         yield from _losses(kernels, np, dtype)
         yield from _training(dtype)
-    yield lambda: kernels.gather_rows(np.ones((3, 2), np.float32), np.arange(2))
+        yield lambda dtype=dtype: kernels.zero([np.ones(4, dtype) for _ in range(20)])
+    yield lambda: kernels.gather_rows(np.ones((512, 64), np.float32), np.arange(512))
 
 
 def _products(kernels, np, dtype):
@@ -89,6 +90,7 @@ def _scans(kernels, np, dtype):
     yield lambda: kernels.order(x, 1)
     yield lambda: kernels.top(x, 1, 1)
     yield lambda: kernels.kth(x, 1, 1)
+    yield lambda: kernels.add_rows(np.ones((8, 4), dtype), index[:, 0], x)
     yield lambda: kernels.gather_backward(kernels.gather(x, index, 1), index, x.shape, 1)
 
 

@@ -25,6 +25,7 @@ from numba.extending import intrinsic, lower_builtin, register_jitable
 
 from . import _math
 from ._llvm import (
+    INT1,
     INT32,
     INT64,
     VECTOR_BYTES,
@@ -290,6 +291,22 @@ def keep_first(typing_context, value, count):
         return builder.select(lane_mask(builder, count, vector.type), vector, zero)
 
     return value(value, types.int64), codegen
+
+
+@intrinsic
+def first_lane(typing_context, value, wanted):
+    """The first lane of ``value`` that equals that of ``wanted``, or is NaN; else their number."""
+
+    def codegen(context, builder, sig, args):
+        vector, wanted = args
+        equal = builder.fcmp_ordered("==", vector, wanted)
+        hits = builder.or_(equal, builder.fcmp_unordered("uno", vector, vector))
+        count = vector.type.count
+        bits = builder.bitcast(hits, ir.IntType(count))
+        wide = builder.or_(builder.zext(bits, INT64), INT64(1 << count))
+        return call_llvm(builder, "llvm.cttz.i64", INT64, wide, INT1(0))
+
+    return types.int64(value, value), codegen
 
 
 @intrinsic

@@ -184,14 +184,20 @@ def bmm(a, b, out=None):
     """``out[i] (m, n) = a[i] (m, k) · b[i] (k, n)``; leading axes broadcast. Also of integers."""
     if a.dtype.kind != "f":
         return call_numpy(np.matmul, a, b)
+    if a.ndim == b.ndim == 2:
+        return matmul(a, b, out=out)
     return _multiply_batch(a, b, out, False, False)
 
 
 def bmm_nt(a, b, out=None):
     """``out[i] (m, n) = a[i] (m, k) · b[i] (n, k)ᵀ``: the gradient of the left operand."""
+    if a.ndim == b.ndim == 2:
+        return matmul_nt(in_rows(a), in_rows(b), out)
     return _multiply_batch(a, b, out, False, True)
 
 
 def bmm_tn(a, b, out=None):
     """``out[i] (k, n) = a[i] (m, k)ᵀ · b[i] (m, n)``: the gradient of the right operand."""
+    if a.ndim == b.ndim == 2:
+        return matmul_tn(in_rows(a), in_rows(b), out)
     return _multiply_batch(a, b, out, True, False)

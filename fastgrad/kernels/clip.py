@@ -20,6 +20,7 @@ from ._simd import (
     zeros,
 )
 from ._tables import ADDRESS, LIKE, SIZE, array_at, piece, table_of
+from .copy import SMALL, fill
 
 __all__ = ["clip_norm", "clip_value", "total_norm", "zero"]
 
@@ -137,7 +138,14 @@ def _zero(start, stop, table, like):
             write(x, i, min(lane, end - i), nothing)
 
 
+_FEW = 12  # arrays that are filled one by one before a table of them is made
+
+
 def zero(arrays):
     """Set every element of the arrays to 0."""
+    if len(arrays) <= _FEW and sum([x.nbytes for x in arrays]) < SMALL:
+        for x in arrays:
+            fill(x, 0)
+        return
     table, blocks, elements = table_of(arrays)
     _zero(blocks, elements * 0.05, table, LIKE[arrays[0].dtype])

@@ -1,5 +1,7 @@
 """Copying and filling arrays."""
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -16,34 +18,50 @@ def _copy(x):
     return x
 
 
-_SMALL = 1 << 17  # bytes; below, NumPy's copy and fill, on one thread, are done before ours start
+# Bytes from which our copy and fill, on all threads, are done before NumPy's. What is strided
+# NumPy copies: it chooses an order of axes, and reads and writes by its own code for every step.
+SMALL = 1 << 19
 
 
 def copy(x, out=None):
     """The same values in C order, in an array of their own or in ``out``."""
-    if x.dtype.kind == "b":
-        return copy(x.view(np.uint8), None if out is None else out.view(np.uint8)).view(np.bool_)
     if _record.recorder is not None and _record.recording():
-        return _copy.record([x], out)
+        return _record_copy(x, out)
     if out is None:
-        if x.nbytes < _SMALL:
+        if x.nbytes < SMALL or not x.flags.c_contiguous:
             return x.copy()
         out = empty(x.shape, x.dtype)
+    elif out.nbytes < SMALL or not (x.flags.c_contiguous and out.flags.c_contiguous):
+        out[...] = x
+        return out
+    if x.dtype.kind == "b":
+        _copy.ufunc(x.view(np.uint8), out=out.view(np.uint8))
+        return out
     return _copy.ufunc(x, out=out)
+
+
+def _record_copy(x, out):
+    if x.dtype.kind == "b":
+        out = None if out is None else out.view(np.uint8)
+        return _copy.record([x.view(np.uint8)], out).view(np.bool_)
+    return _copy.record([x], out)
 
 
 def fill(out, value):
     """Set every element of ``out`` to ``value``."""
     if _record.recorder is not None and _record.recording():
         _copy.record([np.asarray(value, out.dtype)], out)
-    elif out.nbytes < _SMALL:
+    elif out.nbytes < SMALL or not out.flags.c_contiguous:
         out.fill(value)
     else:
-        _copy.ufunc(out.dtype.type(value), out=out)
+        copy(np.asarray(value, out.dtype), out)
 
 
 def zeros(shape, dtype):
-    """Zeros of a shape and type."""
+    """Zeros of a shape, a tuple, and a type."""
+    small = math.prod(shape) * np.dtype(dtype).itemsize < SMALL
+    if small and (_record.recorder is None or not _record.recording()):
+        return np.zeros(shape, dtype)
     out = empty(shape, dtype)
     fill(out, 0)
     return out

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._jit import kernel
-from ._record import empty
+from ._record import empty, recording
 from ._simd import prefetch
 
 __all__ = ["gather_rows"]
@@ -11,6 +11,7 @@ __all__ = ["gather_rows"]
 _LINE = 64  # bytes of a line of the cache
 _AHEAD = 4096  # bytes of the next row that are asked for while one is copied
 _CACHED = 1 << 20  # bytes of a source from which rows come out of memory, not out of a cache
+_SMALL = 1 << 16  # bytes of a result up to which NumPy copies rows before a launch is done
 
 
 def _bad_index(code, indices, size):
@@ -48,8 +49,10 @@ def gather_rows(x, indices):
 
     x (n, ...) contiguous, indices (m,) int64; ``IndexError`` for an index outside 0 to n - 1.
     """
-    out = empty((indices.size, *x.shape[1:]), x.dtype)
     _check_indices(indices.size, 0, indices, x.shape[0])
+    if indices.size * x.nbytes < _SMALL * x.shape[0] and recording() is None:
+        return x.take(indices, 0, mode="clip")
+    out = empty((indices.size, *x.shape[1:]), x.dtype)
     if out.size:
         as_bytes = x.reshape(x.shape[0], -1).view(np.uint8)
         cost = 0.05 if x.nbytes < _CACHED else 0.2  # ns per byte

@@ -1,18 +1,21 @@
-"""Indexing by arrays, which NumPy does.
+"""Indexing by arrays. What is more than rows, or places along one axis, NumPy does.
 
 ``key`` is a function from the index arrays to what stands between NumPy's brackets: slices,
 integers and None may stand beside the arrays.
 """
 
+import math
+
 import numpy as np
 
 from ._jit import kernel
 from ._record import by_numpy, call_numpy, contiguous, recording
-from .sort import put_along, take_along
+from ._simd import lanes, prefetch, read, write
+from .sort import put_along, take_checked
 
 __all__ = [
-    "add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "scatter_reduce",
-    "take",
+    "add_at", "add_rows", "gather", "gather_backward", "put", "scatter", "scatter_add",
+    "scatter_reduce", "take",
 ]  # fmt: skip
 
 
@@ -36,6 +39,10 @@ def put(x, key, value, *indices):
 
 def add_at(x, key, values, *indices):
     """``x[key(*indices)] += values``, in place; places that are named twice get both."""
+    if len(indices) == 1 and _are_rows(x, key(*indices), values, *indices):
+        index = indices[0].astype(np.int64, copy=False)
+        add_rows(x, index.reshape(-1), values.reshape(index.size, *x.shape[1:]))
+        return
 
     def add(values, *indices, out):
         np.add.at(out, key(*indices), values)
@@ -44,6 +51,87 @@ def add_at(x, key, values, *indices):
         add(values, *indices, out=x)
     else:
         by_numpy(add, [values, *indices], x)
+
+
+def _are_rows(x, places, values, index):
+    """Whether a kernel can do it: one array of integers that names rows, floats, nothing strided.
+
+    And values for each place of its own: what is broadcast NumPy adds.
+    """
+    return (
+        places[0] is index
+        and all(part is Ellipsis for part in places[1:])
+        and index.dtype.kind in "iu"
+        and x.dtype.kind == "f"
+        and x.flags.c_contiguous
+        and isinstance(values, np.ndarray)
+        and values.dtype == x.dtype
+        and values.shape == index.shape + x.shape[1:]
+    )
+
+
+# ------------------------------------------------------------------ rows
+
+
+def _refuse(code, indices, least, size, wrong):
+    raise _out_of_range(indices[code - 1], size, least)
+
+
+def _out_of_range(index, size, least=0):
+    return IndexError(f"index {index} is out of range; expected {least} <= index < {size}")
+
+
+@kernel(serial=True, on_error=_refuse)
+def _check(start, stop, indices, least, size, wrong):
+    """Look for an index out of range, unless ``wrong`` (1,) says that there is none."""
+    if wrong.size and not wrong[0]:
+        return 0
+    for i in range(start, stop):
+        if indices[i] < least or indices[i] >= size:
+            wrong[:] = 0
+            return i + 1
+    return 0
+
+
+_UNKNOWN = np.zeros(0, np.int64)
+
+
+@kernel(chunks=1)
+def _add_rows(start, stop, out, index, values, rows, columns):
+    """out[index[i]] += values[i] for all i in order, in the vectors ``start`` to ``stop`` of rows.
+
+    Each thread has columns of its own: no two change the same element.
+    """
+    lane = lanes(out)
+    left, right = start * lane, min(stop * lane, columns)
+    for i in range(index.size):
+        ahead = index[min(i + _AHEAD, index.size - 1)] * columns
+        for j in range(left, min(right, left + _AHEAD_COLUMNS), lane):
+            prefetch(out, ahead + j)
+        place = index[i] if index[i] >= 0 else index[i] + rows
+        target, source = place * columns, i * columns
+        for j in range(left, right, lane):
+            n = min(lane, right - j)
+            write(out, target + j, n, read(out, target + j, n) + read(values, source + j, n))
+
+
+_AHEAD = 2  # rows that are asked for before their turn
+_AHEAD_COLUMNS = 1024  # and how much of them; the rest the CPU expects itself
+
+
+def add_rows(out, index, values):
+    """``out[index[i]] += values[i]`` for all i in order, in place: the gradient of picking rows.
+
+    out (n, ...) floats, contiguous, index (m,) int64, values (m, ...). Negative indices count from
+    the end; ``IndexError`` for one outside -n to n - 1, before anything is changed.
+    """
+    rows, columns = out.shape[0], math.prod(out.shape[1:])
+    index, values = contiguous(index), contiguous(values)
+    _check(index.size, 0, index, -rows, rows, _UNKNOWN)
+    if values.size:
+        lane = 64 // out.itemsize
+        flat = out.reshape(-1), index, values.reshape(-1)
+        _add_rows(-(-columns // lane), values.size * 0.15 + index.size * 2.0, *flat, rows, columns)
 
 
 # ------------------------------------------------------------------ along one axis
@@ -58,44 +146,31 @@ def _places(index, shape, axis):
     return tuple(index if k == axis else part for k, part in enumerate(grid))
 
 
-def _refuse(code, indices, size):
-    raise _out_of_range(indices[code - 1], size)
-
-
-def _out_of_range(index, size):
-    return IndexError(f"index {index} is out of range; expected 0 <= index < {size}")
-
-
-@kernel(serial=True, on_error=_refuse)
-def _check(start, stop, indices, size):
-    for i in range(start, stop):
-        if indices[i] < 0 or indices[i] >= size:
-            return i + 1
-    return 0
-
-
 def _alike(shape, index, axis):
     """Whether an index has x's sizes but along ``axis``, as a kernel wants it."""
+    other = index.shape
     return (
-        bool(shape)
-        and index.ndim == len(shape)
-        and all(
-            n == m or k == axis for k, (n, m) in enumerate(zip(shape, index.shape, strict=True))
-        )
+        len(shape) == len(other) > 0
+        and shape[:axis] == other[:axis]
+        and shape[axis + 1 :] == other[axis + 1 :]
     )
 
 
 def gather(x, index, axis):
     """``out[..., i, ...] = x[..., index[..., i, ...], ...]`` along ``axis``."""
+    axis = axis % x.ndim if x.ndim else 0
     if x.dtype.kind == "f" and _alike(x.shape, index, axis):
-        index = contiguous(index.astype(np.int64, copy=False))
-        _check(index.size, 0, index.reshape(-1), x.shape[axis])
-        return take_along(x, index, axis)
+        index, wrong = contiguous(index.astype(np.int64, copy=False)), np.zeros(1, np.int64)
+        out = take_checked(x, index, axis, wrong)
+        if recording() or wrong[0]:
+            _check(index.size, 0, index.reshape(-1), 0, x.shape[axis], wrong)
+        return out
     return call_numpy(lambda x, index: np.asarray(x[_places(index, x.shape, axis)]), x, index)
 
 
 def gather_backward(grad, index, shape, axis):
     """The gradient of ``gather`` from an array of ``shape``; its index was checked there."""
+    axis = axis % len(shape) if shape else 0
     if _alike(shape, index, axis):
         return put_along(grad, index.astype(np.int64, copy=False), shape, axis)
 

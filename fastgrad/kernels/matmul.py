@@ -507,7 +507,7 @@ def _multiply(a, b, bias, out, a_turned, b_turned, relu=False):
     if direct:
         if b_turned:
             b = transpose(b, scratch(b.size, out.dtype)[: b.size].reshape(-1, columns))
-        elif not a_turned and b.nbytes >= 1 << 17 and b.size >= _HALVED * out.size:
+        elif rows > 1 and not a_turned and b.nbytes >= 1 << 17 and b.size >= _HALVED * out.size:
             rest = scratch(out.size, out.dtype)[: out.size].reshape(out.shape)
             _halves(tile, a, b, bias, out, rest, b.shape[0] // 32 * 16, resume)
             combine = arithmetic.add_relu if relu else arithmetic.add

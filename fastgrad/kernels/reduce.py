@@ -15,6 +15,7 @@ from ._compile import named
 from ._jit import kernel
 from ._record import call_numpy, contiguous, empty
 from ._simd import (
+    first_lane,
     lane_max,
     lane_min,
     lane_prod,
@@ -286,35 +287,60 @@ def _reduced_last(ndim, axes):
     return order, None if in_order else tuple(order.index(axis) for axis in range(ndim))
 
 
-def _position(name, better):
-    """The kernel that finds the first extreme of each row of x (rows, n); a NaN counts as one."""
+def _position(name, start_value, combine, fold, better):
+    """The kernel that finds the first extreme of each row of x (rows, n); a NaN counts as one.
+
+    First the block of 4 vectors that has it, then the element.
+    """
+    combine = register_jitable(named(combine, f"{name}.combine"))
     better = register_jitable(named(better, f"{name}.better"))
 
     def find(start, stop, x, out, n):
+        lane = lanes(x)
         for row in range(start, stop):
-            at = row * n
-            best, where = x[at], 0
-            for i in range(1, n):
-                value = x[at + i]
-                if better(value, best) or (value != value and best == best):
-                    best, where = value, i
-            out[row] = where
+            at, end = row * n, (row + 1) * n
+            best, where = x.dtype.type(start_value), at
+            for first in range(at, end, 4 * lane):
+                if first + 4 * lane <= end:
+                    s = combine(load(x, first), load(x, first + lane))
+                    t = combine(load(x, first + 2 * lane), load(x, first + 3 * lane))
+                    s = combine(s, t)
+                else:
+                    s = splat(x, start_value)
+                    for i in range(first, end, lane):
+                        s = combine(s, load_part(x, i, min(lane, end - i), start_value))
+                value = fold(s)
+                if better(value, best):
+                    best, where = value, first
+                elif value != value:
+                    best, where = value, first
+                    break
+            for i in range(where, end, lane):
+                part = load_part(x, i, min(lane, end - i), start_value)
+                k = first_lane(part, splat(x, best))
+                if k < lane:
+                    out[row] = i - at + k
+                    break
 
     find.__name__ = name
     run = kernel(find)
 
     def positions(x, axis):
-        axis %= x.ndim
-        turned = contiguous(np.moveaxis(x, axis, -1))
-        out = empty(turned.shape[:-1], np.int64)
-        run(out.size, x.size * 1.0, turned.reshape(-1), out.reshape(-1), x.shape[axis])
+        if x.dtype.kind != "f":
+            numpys = getattr(np, name)
+            return call_numpy(lambda x: np.asarray(numpys(x, axis=axis)), x)
+        if axis not in (-1, x.ndim - 1):
+            x = np.moveaxis(x, axis, -1)
+        x = contiguous(x)
+        out = empty(x.shape[:-1], np.int64)
+        run(out.size, x.size * 0.1 + out.size * 5.0, x.reshape(-1), out.reshape(-1), x.shape[-1])
         return out
 
     return positions
 
 
-_argmax = _position("argmax", lambda a, b: a > b)
-_argmin = _position("argmin", lambda a, b: a < b)
+_argmax = _position("argmax", -math.inf, lambda a, b: maximum(a, b), lane_max, lambda a, b: a > b)
+_argmin = _position("argmin", math.inf, lambda a, b: -maximum(-a, -b), lane_min, lambda a, b: a < b)
 
 
 def argmax(x, axis=-1):
@@ -389,10 +415,13 @@ def unbroadcast(grad, shape):
     """Sum ``grad`` over the axes that broadcasting from ``shape`` added or stretched."""
     if grad.shape == shape:
         return grad
-    added = grad.ndim - len(shape)
-    axes = tuple(range(added)) + tuple(
-        axis + added
-        for axis, size in enumerate(shape)
-        if size == 1 and grad.shape[axis + added] != 1
+    return sum(grad, _added(grad.shape, shape)).reshape(shape)
+
+
+@lru_cache(maxsize=4096)
+def _added(shape, before):
+    """The axes that broadcasting from ``before`` to ``shape`` added or stretched."""
+    added = len(shape) - len(before)
+    return tuple(range(added)) + tuple(
+        axis + added for axis, size in enumerate(before) if size == 1 and shape[axis + added] != 1
     )
-    return sum(grad, axes).reshape(shape)

@@ -44,9 +44,15 @@ _NS_EXP = 0.5  # nanoseconds per element of a pass with an exponential
 @register_jitable
 def _row_max(x, at, n):
     lane = lanes(x)
-    whole = n // lane * lane
+    whole, unrolled = n // lane * lane, n // (4 * lane) * (4 * lane)
     best = splat(x, -np.inf)
-    for i in range(at, at + whole, lane):
+    if unrolled:  # four chains: each has to wait for itself
+        s, t, u = best, best, best
+        for i in range(at, at + unrolled, 4 * lane):
+            best, s = maximum(best, load(x, i)), maximum(s, load(x, i + lane))
+            t, u = maximum(t, load(x, i + 2 * lane)), maximum(u, load(x, i + 3 * lane))
+        best = maximum(maximum(best, s), maximum(t, u))
+    for i in range(at + unrolled, at + whole, lane):
         best = maximum(best, load(x, i))
     if whole < n:
         best = maximum(best, load_part(x, at + whole, n - whole, -np.inf))

@@ -294,37 +294,73 @@ def _sizes(shape, axis):
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
+# Unsigned, as Numba would turn every index around that may be negative.
+
+
 @kernel
-def _take_along(start, stop, x, index, out, n, k, inner):
-    """out[o, j, c] = x[o, index[o, j, c], c]; items are (o, j)."""
-    for item in range(start, stop):
-        first = item // k * n
-        for i in range(item * inner, (item + 1) * inner):
-            out[i] = x[(first + index[i]) * inner + i - item * inner]
+def _take_along(start, stop, x, index, out, wrong, n, k, inner):
+    """out[o, j, c] = x[o, index[o, j, c], c]; items are (o, j).
+
+    For an index that is out of range the last stands in, and ``wrong`` (1,) becomes 1.
+    """
+    width, last, most = np.uint64(inner), np.uint64(n - 1), np.uint64(0)
+    item = start
+    while item < stop:
+        outer = item // k
+        end = min(stop, (outer + 1) * k)
+        source = x[outer * n * inner : (outer + 1) * n * inner]
+        if inner == 1:
+            places, target = index[item:end], out[item:end]
+            for i in range(target.size):
+                place = np.uint64(places[i])
+                most = max(most, place)
+                target[i] = source[min(place, last)]
+        else:
+            for i in range(item * inner, end * inner, inner):
+                places, target = index[i : i + inner], out[i : i + inner]
+                for c in range(inner):
+                    place = np.uint64(places[c])
+                    most = max(most, place)
+                    target[c] = source[min(place, last) * width + np.uint64(c)]
+        item = end
+    if most > last:
+        wrong[0] = 1
 
 
 @kernel
 def _put_along(start, stop, grad, index, out, n, k, inner):
-    """out[o, index[o, j, c], c] += grad[o, j, c]; items are o."""
+    """out[o] = 0, then out[o, index[o, j, c], c] += grad[o, j, c]; items are o."""
+    width = np.uint64(inner)
     for outer in range(start, stop):
-        for j in range(k):
+        target = out[outer * n * inner : (outer + 1) * n * inner]
+        target[:] = 0
+        for i in range(outer * k * inner, (outer + 1) * k * inner, inner):
             for c in range(inner):
-                i = (outer * k + j) * inner + c
-                out[(outer * n + index[i]) * inner + c] += grad[i]
+                target[np.uint64(index[i + c]) * width + np.uint64(c)] += grad[i + c]
+
+
+_UNREAD = np.zeros(1, np.int64)
 
 
 def take_along(x, index, axis):
     """``x[..., index[..., i, ...], ...]`` along ``axis``; indices are right, and not negative."""
     if x.dtype.kind != "f" or not x.ndim:
         return call_numpy(np.take_along_axis, x, index, axis=axis) if x.ndim else x.copy()
+    return take_checked(x, index, axis, _UNREAD)
+
+
+def take_checked(x, index, axis, wrong):
+    """``take_along`` of floats, which tells in ``wrong`` (1,) whether an index is not right."""
     x, index = contiguous(x), contiguous(index)
     axis %= x.ndim
     out = empty(index.shape, x.dtype)
     _, n, inner = _sizes(x.shape, axis)
     outer, k, _ = _sizes(index.shape, axis)
-    if out.size:
+    if n == 0:
+        wrong[:] = 1
+    elif out.size:
         flat = x.reshape(-1), index.reshape(-1), out.reshape(-1)
-        _take_along(outer * k, out.size * 1.5, *flat, n, k, inner)
+        _take_along(outer * k, out.size * 1.5, *flat, wrong, n, k, inner)
     return out
 
 
@@ -335,11 +371,10 @@ def put_along(grad, index, shape, axis):
     grad, index = contiguous(grad), contiguous(index)
     axis %= len(shape)
     out = empty(shape, grad.dtype)
-    out.fill(0)
     outer, n, inner = _sizes(shape, axis)
-    if grad.size:
-        flat = grad.reshape(-1), index.reshape(-1), out.reshape(-1)
-        _put_along(outer, grad.size * 1.5, *flat, n, index.shape[axis], inner)
+    flat = grad.reshape(-1), index.reshape(-1), out.reshape(-1)
+    work = grad.size * 1.5 + out.size * 0.1
+    _put_along(outer, work, *flat, n, index.shape[axis], inner)
     return out
 
 

@@ -227,7 +227,7 @@ def lerp(a, b, weight):
     """
     a, b, weight = same_type(a, b, weight)
     return combine_three("lerp", a, b, weight), (
-        lambda grad: K.sub(grad, K.mul(grad, weight)),
+        lambda grad: K.mul(grad, _rest(weight)),
         lambda grad: K.mul(grad, weight),
         lambda grad: K.mul(grad, K.sub(b, a)),
     )
@@ -238,6 +238,11 @@ lerp.differentiable(
     lambda grad, weight: grad * weight,
     lambda grad, a, b: grad * (b - a),
 )
+
+
+def _rest(weight):
+    """``1 - weight``; of a number a number, which leaves the type of a gradient as it is."""
+    return K.sub(1.0, weight) if isinstance(weight, np.ndarray) else 1.0 - weight
 
 
 def addcmul(x, a, b, *, value=1):

@@ -17,45 +17,75 @@ __all__ = [
 ]  # fmt: skip
 
 
-@op(name="cat")
-def _cat(*arrays, dim):
-    arrays = [np.asarray(x) if not isinstance(x, np.ndarray) else x for x in arrays]
-    if not arrays:
-        raise ValueError("cat: expected at least one tensor")
-    shapes = [x.shape for x in arrays]
-    dtype = result_type(*arrays)
-    whole = [shape for shape in shapes if shape != (0,)] or shapes[:1]  # PyTorch lets these pass
-    axis = check_dim("cat", dim, len(whole[0]))
-    rest = {(len(shape), shape[:axis], shape[axis + 1 :]) for shape in whole}
-    if len(rest) > 1 or whole[0] == ():
-        raise ValueError(f"cat: shapes {shapes} do not fit along dim {dim}")
-    sizes = [shape[axis] if shape in whole else 0 for shape in shapes]
-    total = (*whole[0][:axis], sum(sizes), *whole[0][axis + 1 :])
-    out, here, at, places = K.empty(total, dtype), (slice(None),) * axis, 0, []
-    for x, size in zip(arrays, sizes, strict=True):
-        places.append((*here, slice(at, at + size)))
-        if size and x.dtype == dtype:
-            K.copy(x, out=out[places[-1]])
-        elif size:
-            out[places[-1]] = x
-        at += size
-
+def _join(arrays, shape, places):
+    """An array of ``shape`` with each of the arrays at its place, and the pull-back."""
+    dtype = arrays[0].dtype
+    if any(x.dtype is not dtype for x in arrays):
+        dtype = result_type(*arrays)
+    out, shapes = K.empty(shape, dtype), [x.shape for x in arrays]
+    for x, place in zip(arrays, places, strict=True):
+        target = out[place]
+        if x.dtype is dtype and x.size:
+            K.copy(x, out=target)
+        elif target.size:
+            target[...] = x
     if len(arrays) == 1:
-        return out, lambda grad: grad
+        shape = shapes[0]
+        return out, lambda grad: grad.reshape(shape)
     return out, lambda grad, needs: _apart(grad, needs, places, shapes)
 
 
-def _apart(grad, needs, places=None, shapes=None):
-    """The parts of a gradient, an array or a tensor, that belong to the operands of ``cat``."""
+def _apart(grad, needs, places=None, shapes=None, shape=None):
+    """The parts of a gradient, an array or a tensor, that belong to what was joined."""
     if places is None:
-        return grad
+        return grad.reshape(shape)
     return [
         grad[place].reshape(shape) if need else None
         for place, shape, need in zip(places, shapes, needs, strict=True)
     ]
 
 
+def _arrays(name, operands):
+    if not operands:
+        raise ValueError(f"{name}: expected at least one tensor")
+    return [x if isinstance(x, np.ndarray) else np.asarray(x) for x in operands]
+
+
+@op(name="cat")
+def _cat(*operands, dim):
+    arrays = _arrays("cat", operands)
+    shapes = [x.shape for x in arrays]
+    # PyTorch lets empty vectors pass, whatever the others are
+    whole = next((shape for shape in shapes if shape != (0,)), (0,))
+    axis = check_dim("cat", dim, len(whole))
+    here, before, after = (slice(None),) * axis, whole[:axis], whole[axis + 1 :]
+    at, places = 0, []
+    for shape in shapes:
+        end = at
+        same = len(shape) == len(whole) > 0
+        if same and shape[:axis] == before and shape[axis + 1 :] == after:
+            end += shape[axis]
+        elif shape != (0,):
+            raise ValueError(f"cat: shapes {shapes} do not fit along dim {axis}")
+        places.append((*here, slice(at, end)))
+        at = end
+    return _join(arrays, (*before, at, *after), places)
+
+
+@op(name="stack")
+def _stack(*operands, dim):
+    arrays = _arrays("stack", operands)
+    shape = arrays[0].shape
+    if any(x.shape != shape for x in arrays):
+        raise ValueError(f"stack: expected tensors of one shape, got {[x.shape for x in arrays]}")
+    axis = check_dim("stack", dim, len(shape) + 1)
+    here = (slice(None),) * axis
+    places = [(*here, k, ...) for k in range(len(arrays))]  # a view, also of one element
+    return _join(arrays, (*shape[:axis], len(arrays), *shape[axis:]), places)
+
+
 _cat.differentiable(_apart)
+_stack.differentiable(_apart)
 
 
 def cat(tensors, dim=0):
@@ -73,16 +103,14 @@ def cat(tensors, dim=0):
 def stack(tensors, dim=0):
     """The tensors, all of one shape, along a new axis ``dim``.
 
+    Raises ``ValueError`` where shapes differ.
+
     >>> import fastgrad as fg
     >>> fg.stack([fg.tensor([1.0, 2.0]), fg.tensor([3.0, 4.0])], dim=1)
     tensor([[1., 3.],
             [2., 4.]])
     """
-    shapes = [x.shape for x in tensors]
-    if len(set(shapes)) != 1:
-        raise ValueError(f"stack: expected tensors of one shape, got {shapes}")
-    axis = check_dim("stack", dim, len(shapes[0]) + 1)
-    return cat([T.unsqueeze(x, axis) for x in tensors], axis)
+    return _stack(*tensors, dim=dim)
 
 
 def _at_least(ndim, x):

@@ -42,6 +42,8 @@ def check_dims(name, dim, ndim):
 
 def check_dim(name, dim, ndim):
     """``dim``, one int, as an axis; 0 for a tensor without axes."""
+    if type(dim) is int and -ndim <= dim < ndim:
+        return dim % ndim
     if isinstance(dim, tuple | list) or dim is None:
         raise TypeError(f"{name}: expected one int as dim, got {dim}")
     axes = check_dims(name, dim, ndim)

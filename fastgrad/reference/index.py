@@ -5,8 +5,8 @@ import numpy as np
 from ._quiet import quiet
 
 __all__ = [
-    "add_at", "gather", "gather_backward", "put", "scatter", "scatter_add", "scatter_reduce",
-    "take",
+    "add_at", "add_rows", "gather", "gather_backward", "put", "scatter", "scatter_add",
+    "scatter_reduce", "take",
 ]  # fmt: skip
 
 
@@ -22,11 +22,16 @@ def add_at(x, key, values, *indices):
     np.add.at(x, key(*indices), values)
 
 
-def _check(x, index, axis):
+def add_rows(out, index, values):
+    _check(out, index, 0, least=-out.shape[0])
+    np.add.at(out, index, values)
+
+
+def _check(x, index, axis, least=0):
     size = x.shape[axis] if x.ndim else 1
     for value in index.ravel():
-        if not 0 <= value < size:
-            raise IndexError(f"index {value} is out of range; expected 0 <= index < {size}")
+        if not least <= value < size:
+            raise IndexError(f"index {value} is out of range; expected {least} <= index < {size}")
 
 
 def gather(x, index, axis):
