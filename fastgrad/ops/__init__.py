@@ -14,6 +14,7 @@ from .distance import *
 from .einsum import *
 from .functions import *
 from .functions import relu_backward, sigmoid_backward, tanh_backward
+from .gather import *
 from .index import *
 from .join import *
 from .linear import *
@@ -37,8 +38,8 @@ from .statistics import *
 
 _FILES = (
     "arithmetic", "assemble", "bounds", "comparison", "copy", "diagonal", "differences",
-    "distance", "einsum", "functions", "index", "join", "linear", "loss", "matmul", "norm",
-    "place", "powers", "quantiles", "random", "rearrange", "reduce", "rounding", "scan",
+    "distance", "einsum", "functions", "gather", "index", "join", "linear", "loss", "matmul",
+    "norm", "place", "powers", "quantiles", "random", "rearrange", "reduce", "rounding", "scan",
     "shape", "softmax", "sort", "special", "statistics",
 )  # fmt: skip
 ALIASES = {

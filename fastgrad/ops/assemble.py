@@ -9,8 +9,9 @@ from ._family import T
 from .join import cat, meshgrid, stack, tensor_split
 
 __all__ = [
-    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod", "combinations",
-    "dsplit", "hsplit", "unravel_index", "vander", "vsplit",
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod", "column_stack",
+    "combinations", "dsplit", "dstack", "hsplit", "hstack", "unravel_index", "vander", "vsplit",
+    "vstack",
 ]  # fmt: skip
 
 
@@ -53,6 +54,48 @@ def atleast_3d(*tensors):
     (1, 2, 1)
     """
     return _at_least(3, tensors)
+
+
+def hstack(tensors):
+    """The tensors side by side: along the second axis, vectors along their only one.
+
+    >>> import fastgrad as fg
+    >>> fg.hstack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([1., 2.])
+    """
+    tensors = [atleast_1d(x) for x in tensors]
+    return cat(tensors, 0 if tensors and tensors[0].ndim == 1 else 1)
+
+
+def vstack(tensors):
+    """The tensors below each other: vectors as rows.
+
+    >>> import fastgrad as fg
+    >>> fg.vstack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([[1.],
+            [2.]])
+    """
+    return cat([atleast_2d(x) for x in tensors], 0)
+
+
+def dstack(tensors):
+    """The tensors behind each other, along the third axis.
+
+    >>> import fastgrad as fg
+    >>> fg.dstack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([[[1., 2.]]])
+    """
+    return cat([atleast_3d(x) for x in tensors], 2)
+
+
+def column_stack(tensors):
+    """The tensors side by side: vectors as columns.
+
+    >>> import fastgrad as fg
+    >>> fg.column_stack([fg.tensor([1.0]), fg.tensor([2.0])])
+    tensor([[1., 2.]])
+    """
+    return cat([T.reshape(x, (x.numel(), 1)) if x.ndim < 2 else x for x in tensors], 1)
 
 
 def block_diag(*tensors):

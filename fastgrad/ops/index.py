@@ -10,8 +10,8 @@ from ._family import T, add_to_part, refuse_recording
 from .reduce import check_dim
 
 __all__ = [
-    "argwhere", "gather", "index_add", "index_copy", "index_fill", "index_select",
-    "masked_select", "nonzero", "one_hot", "scatter", "scatter_add", "take", "take_along_dim",
+    "argwhere", "index_add", "index_copy", "index_fill", "index_select", "masked_select",
+    "nonzero", "one_hot", "take",
 ]  # fmt: skip
 
 
@@ -87,7 +87,8 @@ def arrays_of(tensors):
 
 
 @op(name="getitem", linear=True, adds=True)
-def _item(x, *, key, indices):
+def item(x, *, key, indices):
+    """``x[key]`` for a parsed key."""
     shape = x.shape
 
     def part(x):
@@ -112,7 +113,7 @@ def _item(x, *, key, indices):
 def getitem(x, key):
     """``x[key]``: a view for slices, integers, None and ``...``, a copy for arrays of indices."""
     key, indices = parse_key("getitem", key)
-    return _item(x, key=key, indices=indices)
+    return item(x, key=key, indices=indices)
 
 
 @op(name="setitem")
@@ -143,14 +144,14 @@ def assign(array, key, value, indices):
 
 put.differentiable(
     lambda grad, key, indices: put(grad, 0.0, key=key, indices=indices),
-    lambda grad, key, indices: _item(grad, key=key, indices=indices),
+    lambda grad, key, indices: item(grad, key=key, indices=indices),
 )
 
 
 # ------------------------------------------------------------------ along an axis
 
 
-def _index(name, index):
+def index_array(name, index):
     """An index tensor's array."""
     index = index if isinstance(index, Tensor) else Tensor(as_array(index))
     if index.dtype.kind not in "iu":
@@ -158,174 +159,17 @@ def _index(name, index):
     return arrays_of([index])[0]
 
 
-def _check_gather(name, shape, axis, index):
-    if index.ndim != len(shape) or any(
-        n > shape[k] for k, n in enumerate(index.shape) if k != axis
-    ):
-        raise ValueError(f"{name}: index {index.shape} does not fit shape {shape} along dim {axis}")
-
-
-@op(name="gather", linear=True)
-def _gather(x, *, axis, index):
-    shape = x.shape
-    return (
-        _run("gather", K.gather, x, index, axis),
-        lambda grad: K.gather_backward(grad, index, shape, axis),
-    )
-
-
-def _run(name, kernel, *arguments):
+def run_indexed(name, kernel, *arguments):
+    """``kernel(*arguments)``, whose ``IndexError`` names the operation."""
     try:
         return kernel(*arguments)
     except IndexError as error:
         raise IndexError(f"{name}: {error}") from None
 
 
-def gather(x, dim, index):
-    """``out[i, j] = x[index[i, j], j]`` for dim 0, and likewise along other axes.
-
-    index has as many axes as x, and sizes not above x's but along ``dim``.
-
-    Raises ``IndexError`` for an index out of range.
-
-    >>> import fastgrad as fg
-    >>> fg.gather(fg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, fg.tensor([[1], [0]]))
-    tensor([[2.],
-            [3.]])
-    """
-    axis, index = check_dim("gather", dim, x.ndim), _index("gather", index)
-    if not x.ndim:
-        return T.reshape(gather(T.reshape(x, (1,)), 0, index.reshape(-1)), index.shape)
-    if not index.size:
-        return T.reshape(T.narrow(T.ravel(x), 0, 0, 0), index.shape)
-    _check_gather("gather", x.shape, axis, index)
-    return _gather(x, axis=axis, index=index)
-
-
-@op(name="scatter")
-def _scatter(x, src, *, axis, index):
-    shape = np.shape(src)
-
-    def without(grad):
-        return K.scatter(grad, index, np.zeros((), grad.dtype), axis)
-
-    return _run("scatter", K.scatter, x, index, src, axis), (
-        without,
-        lambda grad: _of_source(grad, index, axis, shape),
-    )
-
-
-def _of_source(grad, index, axis, shape):
-    """What a scatter took from its source, an array of ``shape`` at least as large as index."""
-    part = K.gather(grad, index, axis)
-    if part.shape == shape or not shape:
-        return part
-    whole = K.zeros(shape, grad.dtype)
-    whole[tuple(slice(0, n) for n in part.shape)] = part
-    return whole
-
-
-_scatter.differentiable(
-    lambda grad, axis, index: _scatter(grad, 0.0, axis=axis, index=index),
-    lambda grad, axis, index, shape: _fitted(_gather(grad, axis=axis, index=index), shape),
-)
-
-
-@op(name="scatter_add")
-def _scatter_add(x, src, *, axis, index):
-    shape = src.shape
-    return _run("scatter_add", K.scatter_add, x, index, src, axis), (
-        lambda grad: grad,
-        lambda grad: _of_source(grad, index, axis, shape),
-    )
-
-
-_scatter_add.differentiable(
-    lambda grad: grad,
-    lambda grad, axis, index, shape: _fitted(_gather(grad, axis=axis, index=index), shape),
-)
-
-
-def _fitted(part, shape):
-    """A tensor with zeros behind, up to a shape."""
-    if part.shape == shape or not shape:
-        return part
-    pads = [size for n, whole in zip(part.shape, shape, strict=True) for size in (whole - n, 0)]
-    return T.pad(part, pads[::-1])
-
-
-def scatter(x, dim, index, src=None, value=None, *, reduce=None):
-    """A copy of x with ``out[index[i, j], j] = src[i, j]`` for dim 0, likewise along other axes.
-
-    src      a tensor at least as large as index, or a number (also given as ``value``)
-    reduce   "add" adds instead, as ``scatter_add`` does
-
-    >>> import fastgrad as fg
-    >>> fg.scatter(fg.zeros(2, 2), 1, fg.tensor([[1], [0]]), 5.0)
-    tensor([[0., 5.],
-            [5., 0.]])
-    """
-    src = value if src is None else src
-    axis, index = check_dim("scatter", dim, x.ndim), _index("scatter", index)
-    if reduce == "add":
-        src = src if isinstance(src, Tensor) else Tensor(np.full(index.shape, src, x.dtype))
-        return scatter_add(x, dim, index, src)
-    if reduce is not None:
-        raise ValueError(f"scatter: unknown reduce {reduce!r}; expected None or 'add'")
-    _check_scatter("scatter", x, src, axis, index)
-    return _scatter(x, src, axis=axis, index=index)
-
-
-def scatter_add(x, dim, index, src):
-    """A copy of x with ``out[index[i, j], j] += src[i, j]`` for dim 0, likewise elsewhere.
-
-    >>> import fastgrad as fg
-    >>> fg.scatter_add(fg.zeros(3), 0, fg.tensor([1, 1]), fg.tensor([2.0, 3.0]))
-    tensor([0., 5., 0.])
-    """
-    axis, index = check_dim("scatter_add", dim, x.ndim), _index("scatter_add", index)
-    _check_scatter("scatter_add", x, src, axis, index)
-    return _scatter_add(x, src, axis=axis, index=index)
-
-
-def _check_scatter(name, x, src, axis, index):
-    if not index.size:
-        return
-    _check_gather(name, x.shape, axis, index)
-    if isinstance(src, Tensor) and src.ndim:
-        if src.dtype != x.dtype:
-            raise TypeError(f"{name}: src is {src.dtype}, x is {x.dtype}")
-        if src.ndim != index.ndim or any(
-            a > b for a, b in zip(index.shape, src.shape, strict=True)
-        ):
-            raise ValueError(f"{name}: src {src.shape} is smaller than index {index.shape}")
-
-
-def take_along_dim(x, indices, dim=None):
-    """``gather`` for an index that broadcasts against x but along ``dim``; None flattens both.
-
-    >>> import fastgrad as fg
-    >>> x = fg.tensor([[3.0, 1.0, 2.0]])
-    >>> fg.take_along_dim(x, x.argsort(dim=1), dim=1)
-    tensor([[1., 2., 3.]])
-    """
-    if dim is None:
-        return gather(T.ravel(x), 0, T.ravel(indices))
-    axis = check_dim("take_along_dim", dim, x.ndim)
-    if indices.ndim != x.ndim:
-        raise ValueError(f"take_along_dim: indices {indices.shape} do not fit {x.shape}")
-    rest = [shape[:axis] + shape[axis + 1 :] for shape in (x.shape, indices.shape)]
-    common = np.broadcast_shapes(*rest)
-    indices = T.where(indices < 0, indices + x.shape[axis], indices)
-    x, indices = (
-        T.broadcast_to(t, (*common[:axis], t.shape[axis], *common[axis:])) for t in (x, indices)
-    )
-    return gather(x, axis, indices)
-
-
 def _along(name, x, dim, index):
     """(key, index array) of elements ``index`` along ``dim``."""
-    axis, index = check_dim(name, dim, x.ndim), _index(name, index)
+    axis, index = check_dim(name, dim, x.ndim), index_array(name, index)
     if index.ndim > 1:
         raise ValueError(f"{name}: expected a vector of indices, got shape {index.shape}")
     size = x.shape[axis] if x.ndim else 1
@@ -344,7 +188,7 @@ def index_select(x, dim, index):
     shape = x.shape
     key, index = _along("index_select", x, dim, index)
     x = x if shape else T.reshape(x, (1,))
-    out = _item(x, key=key, indices=[index])
+    out = item(x, key=key, indices=[index])
     return out if shape else T.reshape(out, ())
 
 
@@ -361,7 +205,7 @@ def _index_add(x, source, *, key, index, alpha):
 
 _index_add.differentiable(
     lambda grad: grad,
-    lambda grad, key, index, alpha: _item(grad, key=key, indices=[index]) * alpha,
+    lambda grad, key, index, alpha: item(grad, key=key, indices=[index]) * alpha,
 )
 
 
@@ -486,5 +330,6 @@ def one_hot(x, num_classes=-1):
         num_classes = int(x.data.max()) + 1
     shape = (*x.shape, num_classes)
     index = arrays_of([x])[0].astype(np.int64).reshape(*x.shape, 1)
-    out = _run("one_hot", K.scatter, K.zeros(shape, np.int64), index, np.ones((), np.int64), x.ndim)
+    one = np.ones((), np.int64)
+    out = run_indexed("one_hot", K.scatter, K.zeros(shape, np.int64), index, one, x.ndim)
     return Tensor(out)

@@ -12,8 +12,7 @@ from ._family import T, result_type
 from .reduce import check_dim
 
 __all__ = [
-    "cat", "chunk", "column_stack", "dstack", "hstack", "meshgrid", "pad",
-    "split", "stack", "tensor_split", "unbind", "vstack",
+    "cat", "chunk", "meshgrid", "pad", "split", "stack", "tensor_split", "unbind",
 ]  # fmt: skip
 
 
@@ -111,57 +110,6 @@ def stack(tensors, dim=0):
             [2., 4.]])
     """
     return _stack(*tensors, dim=dim)
-
-
-def _at_least(ndim, x):
-    """``x`` with axes enough to be stacked."""
-    if x.ndim == 0:
-        x = T.reshape(x, (1,))
-    if ndim >= 2 and x.ndim == 1:
-        x = T.unsqueeze(x, 0)
-    return T.unsqueeze(x, -1) if ndim == 3 and x.ndim == 2 else x
-
-
-def hstack(tensors):
-    """The tensors side by side: along the second axis, vectors along their only one.
-
-    >>> import fastgrad as fg
-    >>> fg.hstack([fg.tensor([1.0]), fg.tensor([2.0])])
-    tensor([1., 2.])
-    """
-    tensors = [_at_least(1, x) for x in tensors]
-    return cat(tensors, 0 if tensors and tensors[0].ndim == 1 else 1)
-
-
-def vstack(tensors):
-    """The tensors below each other: vectors as rows.
-
-    >>> import fastgrad as fg
-    >>> fg.vstack([fg.tensor([1.0]), fg.tensor([2.0])])
-    tensor([[1.],
-            [2.]])
-    """
-    return cat([_at_least(2, x) for x in tensors], 0)
-
-
-def dstack(tensors):
-    """The tensors behind each other, along the third axis.
-
-    >>> import fastgrad as fg
-    >>> fg.dstack([fg.tensor([1.0]), fg.tensor([2.0])])
-    tensor([[[1., 2.]]])
-    """
-    return cat([_at_least(3, x) for x in tensors], 2)
-
-
-def column_stack(tensors):
-    """The tensors side by side: vectors as columns.
-
-    >>> import fastgrad as fg
-    >>> fg.column_stack([fg.tensor([1.0]), fg.tensor([2.0])])
-    tensor([[1., 2.]])
-    """
-    return cat([T.reshape(x, (x.numel(), 1)) if x.ndim < 2 else x for x in tensors], 1)
 
 
 # ------------------------------------------------------------------ apart
