@@ -35,7 +35,7 @@ _LAYERS = (
     ("func",),
     ("compile",),
     ("nn", "optim", "data"),
-    ("training",),
+    ("ensemble", "training"),
     ("frontends", "cli"),
     ("__main__",),
     ("__init__",),

@@ -26,7 +26,26 @@ def numbered(size, dtype=np.float32):
 
 
 @pytest.mark.parametrize(
-    "name", ["dataset", "loader", "datasets", "_idx", "_download", "_standardize", "_checks"]
+    "name",
+    [
+        "augment",
+        "dataset",
+        "loader",
+        "datasets",
+        "mix",
+        "preprocess",
+        "sampler",
+        "split",
+        "_cifar",
+        "_idx",
+        "_download",
+        "_places",
+        "_plan",
+        "_random",
+        "_standardize",
+        "_transform",
+        "_checks",
+    ],
 )
 def test_examples_in_docstrings(name):
     module = importlib.import_module(f"fastgrad.data.{name}")

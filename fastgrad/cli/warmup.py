@@ -47,6 +47,7 @@ def _jobs():
         yield from _losses(kernels, np, dtype)
         yield from _training(dtype)
         yield lambda dtype=dtype: kernels.zero([np.ones(4, dtype) for _ in range(20)])
+        yield from _images(kernels, np, np.dtype(dtype))
     yield lambda: kernels.gather_rows(np.ones((512, 64), np.float32), np.arange(512))
 
 
@@ -119,6 +120,21 @@ def _losses(kernels, np, dtype):
     yield lambda: cross_entropy(x, labels)
     yield lambda: cross_entropy(many, most)
     yield nll_loss
+
+
+def _images(kernels, np, dtype):
+    """Augmentation to a type: of floats, of bytes that become floats, of bytes that stay."""
+    from ..data.augment import Compose, ConvertImageDtype, GaussianNoise, RandomRotation
+
+    turn = Compose([RandomRotation(10), GaussianNoise()])
+    yield lambda: turn(np.zeros((2, 1, 4, 4), dtype))
+    yield lambda: turn(np.zeros((2, 1, 4, 4), np.uint8))
+    scaled = Compose([RandomRotation(10), ConvertImageDtype(dtype)])
+    yield lambda: scaled(np.zeros((2, 1, 4, 4), np.uint8))
+    others = np.arange(2)
+    yield lambda: kernels.mixup(np.zeros((2, 3), dtype), others, 0.5)
+    yield lambda: kernels.cutmix(np.zeros((2, 1, 4, 4), dtype), others, (0, 1, 0, 1))
+    yield lambda: kernels.cutmix(np.zeros((2, 1, 4, 4), np.uint8), others, (0, 1, 0, 1))
 
 
 def _training(dtype):

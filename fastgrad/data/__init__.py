@@ -7,12 +7,48 @@ The three together:
     for x, y in loader:
         ...
 
-Importing this package needs NumPy and the engine's kernels; what a download needs is loaded when
-there is one.
+``augment`` has random changes of images, ``mix`` mixtures of samples, ``preprocess`` what is
+fitted to training data. Importing this package needs NumPy and the engine's kernels; what a
+download needs is loaded when there is one.
 """
 
-from . import datasets
-from .dataset import Dataset, Subset, TensorDataset, random_split
+from . import augment, datasets, mix, preprocess, sampler
+from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from .loader import DataLoader
+from .mix import CutMix, MixUp, cutmix, mixed_loss, mixup
+from .sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from .split import k_fold, stratified_split
 
-__all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "datasets", "random_split"]
+__all__ = [
+    "BatchSampler",
+    "ConcatDataset",
+    "CutMix",
+    "DataLoader",
+    "Dataset",
+    "MixUp",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "augment",
+    "cutmix",
+    "datasets",
+    "k_fold",
+    "mix",
+    "mixed_loss",
+    "mixup",
+    "preprocess",
+    "random_split",
+    "sampler",
+    "stratified_split",
+]

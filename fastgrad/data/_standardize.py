@@ -1,4 +1,4 @@
-"""Standardisation: mean 0 and deviation 1 for every feature."""
+"""Standardisation: mean 0 and deviation 1 for every feature, or every channel."""
 
 import math
 
@@ -15,7 +15,8 @@ class Standardizer:
     Parameters
     ----------
     mean, std
-        Arrays ``(...)``, the shape of one sample; ``fit`` computes them from training data.
+        Arrays ``(...)``, the shape of one sample, or what broadcasts to it, such as ``(C, 1, 1)``;
+        ``fit`` computes them from training data.
     eps
         The least number to divide by. A feature that does not vary in the training set becomes
         0 there; where a new sample differs in it, the difference is divided by ``eps``. An
@@ -49,30 +50,41 @@ class Standardizer:
             raise ValueError(f"Standardizer: eps is {eps}; expected a number above 0")
 
     @classmethod
-    def fit(cls, train, *, eps=1e-6):
+    def fit(cls, train, *, eps=1e-6, per_channel=False):
         """The standardiser for ``train``, a floating-point array ``(n, ...)``.
 
         Mean and deviation (that of the population, divided by n) are taken in float64, the
-        deviation in a second pass around the mean. Raises TypeError for other dtypes, ValueError
-        for no samples and for values that are not finite.
+        deviation in a second pass around the mean. With ``per_channel``, for images
+        ``(n, C, ...)``, there is one of each for a channel. Raises TypeError for other dtypes,
+        ValueError for no samples, for values that are not finite and for channels of no axis.
 
         >>> Standardizer.fit(np.array([1.0, 2.0, 3.0])).mean
         array(2.)
         """
-        train = _float_array(train, "Standardizer.fit", "train")
+        train = float_array(train, "Standardizer.fit", "train")
         if not len(train):
             raise ValueError(
                 f"Standardizer.fit: train has shape {train.shape}; expected at least one sample"
             )
+        if per_channel and train.ndim < 2:
+            raise ValueError(
+                f"Standardizer.fit: train has shape {train.shape}; expected (n, C, ...)"
+            )
+        pooled = tuple(range(1, train.ndim - 1)) if per_channel else ()  # axes of a sample
+
+        def average(total):
+            mean = total / len(train)
+            return mean.mean(axis=pooled, keepdims=True) if pooled else mean
+
         with np.errstate(all="ignore"):  # NaN and infinity are reported below
             total = np.zeros(train.shape[1:])
-            for rows in _row_chunks(train):
+            for rows in row_chunks(train):
                 total += train[rows].sum(axis=0, dtype=np.float64)
-            mean = total / len(train)
+            mean = average(total)
             total[...] = 0
-            for rows in _row_chunks(train):
+            for rows in row_chunks(train):
                 total += np.square(train[rows] - mean).sum(axis=0)
-            std = np.sqrt(total / len(train))
+            std = np.sqrt(average(total))
         if not np.isfinite(std).all():
             raise ValueError(
                 "Standardizer.fit: train has NaN, infinite or huge values in"
@@ -100,17 +112,8 @@ class Standardizer:
         return self._apply(x, "Standardizer.inverse", lambda x, scale: x * scale + self.mean)
 
     def _apply(self, x, where, formula):
-        x = _float_array(x, where, "x")
-        if x.shape[1:] != self.mean.shape:
-            raise ValueError(
-                f"{where}: x has shape {x.shape};"
-                f" expected (n{''.join(f', {size}' for size in self.mean.shape)})"
-            )
         scale = np.maximum(self.std, self.eps)
-        out = np.empty_like(x)
-        for rows in _row_chunks(x):
-            out[rows] = formula(x[rows], scale)
-        return out
+        return in_chunks(x, self.mean.shape, where, lambda x: formula(x, scale))
 
     def state_dict(self):
         """``{"mean": array, "std": array, "eps": float}``, copies.
@@ -144,7 +147,25 @@ def standardize(train, *others, eps=1e-6):
     return tuple(standardizer.transform(x) for x in (train, *others))
 
 
-def _float_array(value, where, name):
+def in_chunks(x, shape, where, formula):
+    """``formula`` of float samples x, some rows at a time, in the dtype of x.
+
+    ``shape`` is that of a sample, with 1 where any size goes.
+    """
+    x = float_array(x, where, "x")
+    sizes = x.shape[1:]
+    if len(sizes) != len(shape) or any(b not in (1, a) for a, b in zip(sizes, shape, strict=True)):
+        raise ValueError(
+            f"{where}: x has shape {x.shape}; expected (n{''.join(f', {size}' for size in shape)})"
+        )
+    out = np.empty((len(x), *formula(x[:0]).shape[1:]), x.dtype)
+    for rows in row_chunks(x):
+        out[rows] = formula(x[rows])
+    return out
+
+
+def float_array(value, where, name):
+    """``value`` as an array of floats (n, ...)."""
     array = as_array(value, where, name)
     if array.dtype.kind != "f":
         raise TypeError(
@@ -155,7 +176,7 @@ def _float_array(value, where, name):
     return array
 
 
-def _row_chunks(array):
+def row_chunks(array):
     """Slices of rows, each of about ``_CHUNK`` elements: float64 copies of a piece are small."""
     step = max(1, _CHUNK // max(1, math.prod(array.shape[1:])))
     return [slice(start, start + step) for start in range(0, len(array), step)]

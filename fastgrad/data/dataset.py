@@ -1,5 +1,6 @@
-"""Datasets: whole arrays, samples picked from them, random splits."""
+"""Datasets: whole arrays, samples picked from them, several in one, random splits."""
 
+import bisect
 import math
 
 import numpy as np
@@ -189,6 +190,74 @@ class Subset(Dataset):
         return gather(self.dataset, np.ascontiguousarray(self.indices[rows]))
 
 
+class ConcatDataset(Dataset):
+    """The samples of several datasets, one dataset after the other.
+
+    An int gives one sample; a slice, integers or a mask give a batch, gathered from each dataset
+    at once. Raises ValueError for no datasets, IndexError for an index out of range.
+
+    >>> both = ConcatDataset([TensorDataset(np.arange(3)), TensorDataset(np.arange(10, 12))])
+    >>> len(both), both[-1][0].data, both[[4, 0]][0].data
+    (5, array(11), array([11,  0]))
+    """
+
+    def __init__(self, datasets):
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset: no datasets; expected at least one")
+        self.cumulative_sizes = np.cumsum([len(one) for one in self.datasets]).tolist()
+
+    def __len__(self):
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index):
+        position = as_position(index, len(self), "ConcatDataset")
+        if position is None:
+            slices = isinstance(index, slice)
+            return self.gather(index if slices else as_rows(index, len(self), "ConcatDataset"))
+        number = bisect.bisect_right(self.cumulative_sizes, position)
+        return self.datasets[number][position - self._start(number)]
+
+    def _start(self, number):
+        return self.cumulative_sizes[number] - len(self.datasets[number])
+
+    def gather(self, rows):
+        """The samples at ``rows``, a slice or an int64 array, from whichever datasets they are in.
+
+        Raises ValueError or TypeError where the datasets' samples do not go together.
+        """
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)), dtype=np.int64)
+        numbers = np.searchsorted(self.cumulative_sizes, rows, side="right")
+        parts, places = [], []
+        for number in np.unique(numbers):
+            places.append(np.flatnonzero(numbers == number))
+            parts.append(gather(self.datasets[number], rows[places[-1]] - self._start(number)))
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return gather(self.datasets[0], rows)
+        if not isinstance(parts[0], tuple):
+            return _merge(parts, places, len(rows), 0)
+        widths = {len(part) if isinstance(part, tuple) else 0 for part in parts}
+        if len(widths) > 1:
+            raise ValueError("ConcatDataset: samples differ in their number of fields")
+        fields = zip(*parts, strict=True)
+        return tuple(_merge(field, places, len(rows), i) for i, field in enumerate(fields))
+
+
+def _merge(parts, places, size, field):
+    """One field of a batch from its parts, which belong at ``places``."""
+    kinds = {(part.data.shape[1:], part.data.dtype) for part in parts}
+    if len(kinds) > 1:
+        kinds = ", ".join(sorted(f"{dtype} {shape}" for shape, dtype in kinds))
+        raise ValueError(f"ConcatDataset: field {field} is {kinds}; expected one shape and dtype")
+    out = np.empty((size, *parts[0].data.shape[1:]), parts[0].data.dtype)
+    for part, place in zip(parts, places, strict=True):
+        out[place] = part.data
+    return Tensor(out)
+
+
 def random_split(dataset, lengths, *, seed=None):
     """Split a dataset at random into subsets that do not overlap.
 
@@ -209,29 +278,30 @@ def random_split(dataset, lengths, *, seed=None):
     [7, 3]
     """
     size = len(dataset)
-    counts = _split_counts(list(lengths), size)
+    counts = split_counts(list(lengths), size, "random_split")
     seed = fresh_seed() if seed is None else as_integer(seed, "random_split", "seed")
     order = np.random.Generator(np.random.PCG64(seed)).permutation(size)
     cuts = np.cumsum(counts)[:-1]
     return [Subset(dataset, rows) for rows in np.split(order, cuts)]
 
 
-def _split_counts(lengths, size):
+def split_counts(lengths, size, where):
+    """How many samples each part has: ``lengths`` themselves, or shares of ``size``."""
     expected = f"expected integers that add up to {size}, or fractions that add up to 1"
     if not lengths:
-        raise ValueError(f"random_split: no lengths; {expected}")
+        raise ValueError(f"{where}: no lengths; {expected}")
     if all(isinstance(length, (float, np.floating)) for length in lengths):
         if min(lengths) < 0 or not math.isclose(sum(lengths), 1):
-            raise ValueError(f"random_split: lengths are {lengths}; {expected}")
+            raise ValueError(f"{where}: lengths are {lengths}; {expected}")
         counts = [math.floor(length * size) for length in lengths]
         for i in range(size - sum(counts)):
             counts[i % len(counts)] += 1
         return counts
     if any(isinstance(length, (float, np.floating)) for length in lengths):
-        raise TypeError(f"random_split: lengths are {lengths}, of both kinds; {expected}")
-    counts = [as_integer(length, "random_split", "a length") for length in lengths]
+        raise TypeError(f"{where}: lengths are {lengths}, of both kinds; {expected}")
+    counts = [as_integer(length, where, "a length") for length in lengths]
     if sum(counts) != size:
-        raise ValueError(f"random_split: lengths {counts} add up to {sum(counts)}; {expected}")
+        raise ValueError(f"{where}: lengths {counts} add up to {sum(counts)}; {expected}")
     return counts
 
 
@@ -251,6 +321,17 @@ def gather(dataset, rows):
     if isinstance(dataset, Dataset):
         return dataset.gather(rows)
     return _gather_samples(dataset, rows)
+
+
+def source(dataset, rows):
+    """(whole arrays, int64 rows in them) of a batch, or None where there are no such arrays."""
+    if type(dataset) is Subset:
+        return source(dataset.dataset, np.ascontiguousarray(dataset.indices[rows]))
+    if type(dataset) is not TensorDataset:
+        return None
+    if isinstance(rows, slice):
+        rows = np.arange(*rows.indices(len(dataset)), dtype=np.int64)
+    return dataset.arrays, rows
 
 
 def _gather_samples(dataset, rows):

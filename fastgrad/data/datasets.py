@@ -1,4 +1,4 @@
-"""Sets to train on: the UCI digits, which come with the package, and MNIST and Fashion-MNIST.
+"""Sets to train on: the UCI digits, which come with the package, MNIST, Fashion-MNIST, CIFAR-10.
 
 Every set is a 4-tuple ``(x_train, y_train, x_test, y_test)``: images float32 in [0, 1], labels
 int64 from 0 to 9.
@@ -12,7 +12,7 @@ import numpy as np
 from ._idx import read_idx
 from ._standardize import Standardizer, standardize
 
-__all__ = ["Standardizer", "digits", "fashion_mnist", "mnist", "read_idx", "standardize"]
+__all__ = ["Standardizer", "cifar10", "digits", "fashion_mnist", "mnist", "read_idx", "standardize"]
 
 
 def digits(*, flatten=True):
@@ -86,6 +86,40 @@ def fashion_mnist(folder, *, download=False, flatten=True):
     ((60000, 784), (10000,))
     """
     return _load("fashion_mnist", folder, download, flatten)
+
+
+def cifar10(folder, *, flatten=False, scale=True):
+    """CIFAR-10: 50,000 + 10,000 photographs, 32x32 pixels in three colours. Krizhevsky 2009.
+
+    Classes 0 to 9: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck.
+
+    Parameters
+    ----------
+    folder
+        Where the files of the binary or of the Python version are (unpacked: ``data_batch_1.bin``
+        or ``data_batch_1``, and so on), or the folder around theirs. Nothing is downloaded.
+    flatten
+        Images as ``(n, 3072)``; otherwise ``(n, 3, 32, 32)``.
+    scale
+        Floats from 0 to 1; otherwise the bytes themselves, a quarter of the memory, which
+        ``augment.ConvertImageDtype`` makes floats of, batch by batch.
+
+    Returns ``(x_train, y_train, x_test, y_test)``: images float32 or uint8, labels int64. Raises
+    FileNotFoundError for files that are not there, ValueError for one that is damaged. A pickle
+    that names anything but an array is refused, and runs no code.
+
+    >>> x_train, y_train, x_test, y_test = cifar10("data")  # doctest: +SKIP
+    >>> x_train.shape, y_test.shape  # doctest: +SKIP
+    ((50000, 3, 32, 32), (10000,))
+    """
+    from ._cifar import read_cifar10
+
+    result = []
+    for images, labels in read_cifar10(folder):
+        if scale:
+            images = np.divide(images, np.float32(255), dtype=np.float32)
+        result += [images.reshape(len(images), -1) if flatten else images, labels]
+    return tuple(result)
 
 
 # ------------------------------------------------------------------ MNIST and its kin

@@ -14,6 +14,7 @@ is first called, an element-wise one when it is first looked up.
 
 from ._ufunc import Elementwise
 from .arithmetic import *
+from .augment import *
 from .bmm import *
 from .clip import *
 from .comparison import *
@@ -23,6 +24,7 @@ from .functions import *
 from .gather import *
 from .index import *
 from .matmul import *
+from .mix import *
 from .mse import *
 from .norm import *
 from .optim import *

@@ -6,6 +6,7 @@ from .container import Sequential
 from .layers import BatchNorm1d, Dropout, Flatten, Linear
 from .loss import CrossEntropyLoss, MSELoss, NLLLoss
 from .module import Module, Parameter
+from .multitask import MultiHead, MultiTaskLoss
 
 __all__ = [
     "BatchNorm1d",
@@ -16,6 +17,8 @@ __all__ = [
     "LogSoftmax",
     "MSELoss",
     "Module",
+    "MultiHead",
+    "MultiTaskLoss",
     "NLLLoss",
     "Parameter",
     "ReLU",

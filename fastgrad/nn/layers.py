@@ -23,6 +23,8 @@ class Linear(Module):
     (5, 2)
     """
 
+    layout = "in_out"  # which axis of the weight is which, see ``init``
+
     def __init__(self, in_features, out_features, bias=True):
         super().__init__()
         if in_features < 1 or out_features < 1:

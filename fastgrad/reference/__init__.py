@@ -3,6 +3,7 @@ benchmarks, and the backend where Numba is missing (``FASTGRAD_BACKEND=numpy``).
 """
 
 from .arithmetic import *
+from .augment import *
 from .bmm import *
 from .clip import *
 from .comparison import *
@@ -12,6 +13,7 @@ from .functions import *
 from .gather import *
 from .index import *
 from .matmul import *
+from .mix import *
 from .mse import *
 from .norm import *
 from .optim import *
