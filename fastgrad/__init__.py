@@ -3,7 +3,18 @@
 A tensor engine with PyTorch's names whose kernels are compiled by Numba and run on all cores.
 """
 
-from . import autograd, data, ensemble, func, functional, methods, nn, optim, training
+from . import (
+    autograd,
+    data,
+    ensemble,
+    func,
+    functional,
+    interchange,
+    methods,
+    nn,
+    optim,
+    training,
+)
 from ._version import __version__
 from .autograd import (
     checkpoint,

@@ -39,12 +39,12 @@ def draw_from_sources(change=""):
 
 
 def own_kernel(folder, module):
-    """What our ``optim._tick`` and the ``_tick`` of a user's module in ``folder`` make of a 0."""
-    from fastgrad.kernels import optim
+    """What our ``_tick`` and the ``_tick`` of a user's module in ``folder`` make of a 0."""
+    from fastgrad.kernels import _stepper
 
     sys.path.insert(0, folder)
     ours, theirs = np.zeros(1, np.int64), np.zeros((1, 1), np.int64)
-    optim._tick(1, 0, np.array([[ours.ctypes.data]]), 0)
+    _stepper._tick(1, 0, np.array([[ours.ctypes.data]]), 0)
     import_module(module)._tick(1, 0, theirs, 0)
     return [*ours.tolist(), *theirs[0].tolist()]
 

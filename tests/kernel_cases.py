@@ -316,26 +316,9 @@ def _norm_stats(m, *shape):
     return x, m.normal(*shape), x.mean(axis=axes), var, rstd, m.normal(channels), m.normal(channels)
 
 
-def _several(draw, n):
+def several(draw, n):
     """Arrays of n elements, of a few more, and of one."""
     return [draw(n), draw(5), draw()]
-
-
-def _sgd(m, n, momentum, nesterov, maximize):
-    hyper = np.array([0.1, momentum, 0.0, 0.01])
-    flags = np.array([momentum > 0, nesterov, maximize])
-    buffers = _several(m.normal, n) if momentum else None
-    steps = [np.full(1, k) for k in (1, 0, 7)]
-    return _several(m.normal, n), _several(m.normal, n), buffers, steps, hyper, flags
-
-
-def _adam(m, n, amsgrad, maximize, decoupled):
-    hyper = np.array([0.01, 0.9, 0.999, 1e-8, 0.01])
-    flags = np.array([amsgrad, maximize, decoupled])
-    peaks = _several(m.positive, n) if amsgrad else None
-    params, grads, means = (_several(m.normal, n) for _ in range(3))
-    steps = [np.full(1, k) for k in (3, 0, 1000)]
-    return params, grads, means, _several(m.positive, n), peaks, steps, hyper, flags
 
 
 _TICKET = np.array([12345, 678], np.uint64)
@@ -522,31 +505,8 @@ ROWS = (
     ),
     *(
         Row(
-            "sgd_step",
-            lambda m, n, options=options: _sgd(m, n, *options),
-            _PARAMETERS, _BENCH_PARAMETERS, moved=lambda n: 5 * n, changes=(0, 2, 3), label=label,
-        )
-        for label, options in (
-            ("plain", (0.0, False, False)), ("momentum", (0.9, False, False)),
-            ("nesterov", (0.9, True, True)),
-        )
-    ),
-    *(
-        Row(
-            "adam_step",
-            lambda m, n, options=options: _adam(m, n, *options),
-            _PARAMETERS, _BENCH_PARAMETERS, moved=lambda n: 7 * n,
-            changes=(0, 2, 3, 4, 5), label=label,
-        )
-        for label, options in (
-            ("adam", (False, False, False)), ("amsgrad", (True, True, False)),
-            ("adamw", (False, False, True)),
-        )
-    ),
-    *(
-        Row(
             "total_norm",
-            lambda m, n, power=power: (_several(m.normal, n), power),
+            lambda m, n, power=power: (several(m.normal, n), power),
             _PARAMETERS, _BENCH_PARAMETERS if power == 2 else (), moved=size_of, label=str(power),
             rtol={"float32": 3e-5},
         )
@@ -555,18 +515,18 @@ ROWS = (
     *(
         Row(
             "clip_norm",
-            lambda m, n, limit=limit: (_several(m.normal, n), m.positive(), limit),
+            lambda m, n, limit=limit: (several(m.normal, n), m.positive(), limit),
             _PARAMETERS, _BENCH_PARAMETERS if limit < 1 else (), moved=lambda n: 2 * n,
             changes=(0,), label=str(limit),
         )
         for limit in (0.05, 10.0)
     ),
     Row(
-        "clip_value", lambda m, n: (_several(m.normal, n), 0.5),
+        "clip_value", lambda m, n: (several(m.normal, n), 0.5),
         _PARAMETERS, _BENCH_PARAMETERS, moved=lambda n: 2 * n, changes=(0,),
     ),
     Row(
-        "zero", lambda m, n: (_several(m.normal, n),),
+        "zero", lambda m, n: (several(m.normal, n),),
         _PARAMETERS, _BENCH_PARAMETERS, moved=size_of, changes=(0,),
     ),
     Row(

@@ -34,14 +34,15 @@ _LAYERS = (
     ("autograd",),
     ("func",),
     ("compile",),
-    ("nn", "optim", "data"),
-    ("ensemble", "training"),
+    ("nn", "data"),
+    ("optim",),
+    ("ensemble", "training", "interchange"),
     ("frontends", "cli"),
     ("__main__",),
     ("__init__",),
 )
 _RANKS = {name: rank for rank, layer in enumerate(_LAYERS) for name in layer}
-_FREE_OF_EACH_OTHER = {"kernels", "reference", "nn", "optim", "data"}
+_FREE_OF_EACH_OTHER = {"kernels", "reference", "nn", "data"}
 _KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite", "fastgrad", *sys.stdlib_module_names}
 _HEAVY = {"torch", "argparse", "tqdm", "safetensors", "matplotlib", "scipy", "sklearn"}
 

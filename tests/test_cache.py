@@ -361,9 +361,9 @@ def _tick(start, stop, table, row):
 """
 
 
-@pytest.mark.parametrize("module", ["mine", "optim"])
+@pytest.mark.parametrize("module", ["mine", "_stepper"])
 def test_a_kernel_outside_the_package_is_never_stale(module, tmp_path):
-    """Nor taken for one of ours, as ``optim._tick`` might be."""
+    """Nor taken for one of ours, as ``_stepper._tick`` might be."""
     for value in (20, 30):
         (tmp_path / f"{module}.py").write_text(_OWN.format(value=value))
         result = run(

@@ -125,7 +125,7 @@ def test_large_bools_are_copied_and_filled(package):
 
 def test_tables_of_arrays_that_do_not_fit_are_refused():
     x, step = np.zeros(4, np.float32), np.zeros(1, np.int64)
-    hyper, flags = np.zeros(4), np.zeros(3, bool)
+    hyper, flags = np.zeros(5), np.zeros(3, bool)
     for params, grads, error in (
         (x, x, TypeError),  # arrays instead of lists of them
         ([x], [x, x], TypeError),
@@ -136,5 +136,5 @@ def test_tables_of_arrays_that_do_not_fit_are_refused():
         ([], [], TypeError),
     ):
         with pytest.raises(error):
-            kernels.sgd_step(params, grads, None, [step][: len(params)], hyper, flags)
+            kernels.sgd_step(params, grads, [step][: len(params)], hyper, flags)
     assert step[0] == 0

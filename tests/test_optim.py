@@ -4,13 +4,14 @@ import copy
 import itertools
 import math
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
 import fastgrad as fg
 from fastgrad import nn
-from fastgrad.optim import SGD, Adam, AdamW
+from fastgrad.optim import ASGD, SGD, Adagrad, Adam, AdamW, NAdam, RMSprop, Rprop
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,25 @@ _OPTIONS = {
     ),
 }
 _OPTIONS["AdamW"] = _OPTIONS["Adam"] + ({"weight_decay": 0}, {"lr": 0.1})
-_RATES = {"SGD": 0.03, "Adam": 0.02, "AdamW": 0.02}
+_PLAIN = ({}, {"weight_decay": 0.1}, {"maximize": True, "weight_decay": 0.05})
+_DECOUPLED = ({"decoupled_weight_decay": True, "weight_decay": 0.2, "maximize": True},)
+_OPTIONS |= {
+    "Adadelta": (*_PLAIN, {"rho": 0.5, "eps": 1e-3}, {"lr": 1.0, "rho": 1.0}),
+    "Adagrad": (*_PLAIN, {"lr_decay": 0.1}, {"initial_accumulator_value": 0.5, "eps": 1e-3}),
+    "Adamax": (*_PLAIN, {"betas": (0.5, 0.9), "eps": 1e-3}),
+    "ASGD": (*_PLAIN, {"t0": 10, "lambd": 0.1}, {"alpha": 0.5, "lambd": 0.01}),
+    "NAdam": (*_PLAIN, *_DECOUPLED, {"momentum_decay": 0.1, "betas": (0.8, 0.9)}),
+    "RAdam": (*_PLAIN, *_DECOUPLED, {"betas": (0.5, 0.9)}, {"betas": (0.9, 0.5), "eps": 1e-2}),
+    "RMSprop": (
+        *_PLAIN,
+        {"momentum": 0.9},
+        {"centered": True, "eps": 1e-3},
+        {"centered": True, "momentum": 0.5, "alpha": 0.9, "weight_decay": 0.1, "eps": 1e-2},
+    ),
+    "Rprop": ({}, {"maximize": True}, {"etas": (0.25, 1.5), "step_sizes": (1e-3, 0.1)}),
+}
+_RATES = dict.fromkeys(_OPTIONS, 0.02) | {"SGD": 0.03, "Adadelta": 0.5}
+_ALL = sorted(_OPTIONS)
 _CASES = [
     pytest.param(kind, {"lr": _RATES[kind], **options}, id=f"{kind}-{number}")
     for kind, table in _OPTIONS.items()
@@ -85,6 +104,18 @@ def _ours(kind, options, dtype, group=lambda parameters: parameters, **more):
     return _trajectory(optimizer, parameters, fg.Tensor, lambda p: p.data, **more)
 
 
+@pytest.fixture(autouse=True)
+def _scalars_of_pytorch_in_float64():
+    """PyTorch keeps its scalars in its default type; ours are float64."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 def _theirs(torch, kind, options, dtype, group=lambda parameters: parameters, **more):
     parameters = [torch.tensor(array, requires_grad=True) for array in _parameters(dtype)]
     optimizer = getattr(torch.optim, kind)(group(parameters), **options)
@@ -112,10 +143,13 @@ def test_fifty_steps_as_in_pytorch(torch, kind, options, dtype, backend):
 
 
 def _groups(kind):
-    other = {"SGD": {"momentum": 0.5}, "Adam": {"betas": (0.5, 0.7)}, "AdamW": {"amsgrad": True}}
+    other = {
+        "SGD": {"momentum": 0.5}, "Adam": {"betas": (0.5, 0.7)}, "AdamW": {"amsgrad": True},
+        "RMSprop": {"momentum": 0.5, "centered": True}, "NAdam": {"betas": (0.5, 0.7)},
+    }  # fmt: skip
     return lambda parameters: [
         {"params": parameters[:2]},
-        {"params": parameters[2], "lr": 0.1, **other[kind]},
+        {"params": parameters[2], "lr": 0.1, **other.get(kind, {})},
         {"params": parameters[3:], "weight_decay": 0.2},
     ]
 
@@ -125,7 +159,7 @@ def _change_rate(optimizer, step):
         group["lr"] *= 0.5 if step == 20 else 1.05
 
 
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("kind", _ALL)
 def test_groups_and_changing_rates_as_in_pytorch(torch, kind):
     options = {"lr": _RATES[kind]}
     run = {"group": _groups(kind), "change": _change_rate}
@@ -133,11 +167,12 @@ def test_groups_and_changing_rates_as_in_pytorch(torch, kind):
     _assert_same(ours, _theirs(torch, kind, options, "float32", **run), "float32")
 
 
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("kind", _ALL)
 def test_defaults_are_pytorchs(torch, kind):
     ours = getattr(fg.optim, kind)([fg.ones(1)]).defaults
     theirs = getattr(torch.optim, kind)([torch.ones(1)]).defaults
-    assert ours.items() <= theirs.items()
+    assert ours.pop("l1_decay") == 0
+    assert ours == theirs
 
 
 def test_a_step_by_hand():
@@ -222,13 +257,13 @@ _LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("kind", _ALL)
 @pytest.mark.parametrize("layout", _LAYOUTS)
 def test_layouts_of_parameters_and_gradients(kind, layout):
     rng = np.random.default_rng(0)
     values = rng.standard_normal((5, 7)).astype(np.float32)
     gradients = rng.standard_normal((4, 5, 7)).astype(np.float32)
-    options = {"momentum": 0.9} if kind == "SGD" else {}
+    options = {"momentum": 0.9} if kind in ("SGD", "RMSprop") else {}
     results = []
     for arrange in (np.array, _LAYOUTS[layout]):
         given = arrange(values)
@@ -254,14 +289,15 @@ def test_a_step_reaches_every_name_of_a_parameter():
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (1, 1)])
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("kind", _ALL)
 def test_small_parameters(kind, shape):
     w = fg.ones(*shape, requires_grad=True)
     optimizer = getattr(fg.optim, kind)([w], lr=0.1)
     w.grad = fg.ones(*shape)
     optimizer.step()
     assert w.shape == shape
-    np.testing.assert_allclose(w.detach(), np.full(shape, 0.9), atol=2e-3)
+    first = {"RMSprop": 0.0, "Adadelta": 0.99968}.get(kind, 0.9)
+    np.testing.assert_allclose(w.detach(), np.full(shape, first), atol=8e-3)
 
 
 # ------------------------------------------------------------------ options and groups
@@ -279,6 +315,16 @@ _WRONG_OPTIONS = [
     (Adam, {"betas": (0.9, -0.1)}, r"Adam: betas\[1\] = -0.1"),
     (Adam, {"eps": -1e-8}, "Adam: eps = -1e-08"),
     (AdamW, {"weight_decay": -0.1}, "AdamW: weight_decay = -0.1"),
+    (AdamW, {"l1_decay": -0.1}, "AdamW: l1_decay = -0.1"),
+    (Adagrad, {"lr_decay": -1}, "Adagrad: lr_decay = -1"),
+    (Adagrad, {"initial_accumulator_value": -1}, "Adagrad: initial_accumulator_value = -1"),
+    (RMSprop, {"alpha": -1}, "RMSprop: alpha = -1"),
+    (NAdam, {"momentum_decay": -1}, "NAdam: momentum_decay = -1"),
+    (fg.optim.RAdam, {"betas": (0.5, 1.0)}, r"RAdam: betas\[1\] = 1.0"),
+    (fg.optim.Adadelta, {"rho": 1.01}, "Adadelta: rho = 1.01"),
+    (ASGD, {"weight_decay": -1}, "ASGD: weight_decay = -1"),
+    (Rprop, {"etas": (0.5, 0.9)}, r"Rprop: etas = \(0.5, 0.9\) is out of range"),
+    (Rprop, {"step_sizes": (1, 0.5)}, r"Rprop: step_sizes\[1\] = 0.5"),
 ]
 
 
@@ -296,7 +342,17 @@ def test_options_out_of_range(kind, options, message):
 _WRONG_PARAMETERS = {
     "none": (lambda w: SGD([]), ValueError, "SGD: got no parameters"),
     "arrays": (lambda w: SGD([np.ones(2)]), TypeError, "expected tensors, got ndarray"),
-    "names": (lambda w: SGD([("w", w)]), TypeError, "expected tensors, got tuple"),
+    "pairs": (lambda w: SGD([(1, w)]), TypeError, "expected tensors, got tuple"),
+    "some names": (lambda w: SGD([("w", w), fg.ones(1)]), ValueError, "names for all parameters"),
+    "a set": (lambda w: SGD([{"params": {w}}]), TypeError, "a set has no order"),
+    "no group": (lambda w: SGD([w]).add_param_group([w]), TypeError, "expected a group as a dict"),
+    "names in one group": (
+        lambda w: SGD([{"params": [("w", w)]}, {"params": fg.ones(1)}]),
+        ValueError,
+        "names in all groups of parameters or none",
+    ),
+    "differentiable": (lambda w: Adam([w], differentiable=True), ValueError, "Adam: different"),
+    "a rate of two": (lambda w: SGD([w], lr=fg.ones(2)), ValueError, "expected one element"),
     "result": (lambda w: SGD([w * 2]), ValueError, "can only optimize leaf tensors"),
     "twice": (lambda w: SGD([w, w]), ValueError, "a parameter is given twice"),
     "twice in groups": (
@@ -337,7 +393,8 @@ def test_parameters_may_come_from_a_generator():
 
 def test_text():
     assert repr(SGD([fg.ones(1)], lr=0.5)) == (
-        "SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.5\n    maximize: False\n"
+        "SGD (\nParameter Group 0\n    dampening: 0\n    differentiable: False\n"
+        "    foreach: None\n    fused: None\n    l1_decay: 0\n    lr: 0.5\n    maximize: False\n"
         "    momentum: 0\n    nesterov: False\n    weight_decay: 0\n)"
     )
 
@@ -349,6 +406,8 @@ _STATEFUL = [
     ("SGD", {"lr": 0.05}),
     ("Adam", {"lr": 0.02, "amsgrad": True}),
     ("AdamW", {"lr": 0.02}),
+    ("RMSprop", {"lr": 0.02, "momentum": 0.9, "centered": True, "eps": 1e-2}),
+    *((kind, {"lr": 0.02}) for kind in _ALL if kind not in ("SGD", "Adam", "AdamW", "RMSprop")),
 ]
 
 
@@ -479,7 +538,7 @@ def _train_twenty_steps(kind):
 
 
 @pytest.mark.usefixtures("always_threaded")
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("kind", _ALL)
 def test_twenty_steps_give_the_same_bits(kind):
     """With 1 and with more threads, and from run to run."""
     if fg.get_num_threads() < 2:
@@ -498,6 +557,15 @@ def test_twenty_steps_give_the_same_bits(kind):
     [
         ("SGD", {"momentum": 0.5}, ["momentum_buffer"]),
         ("Adam", {"betas": (0.5, 0.5)}, ["exp_avg", "exp_avg_sq"]),
+        ("NAdam", {"betas": (0.5, 0.5)}, ["exp_avg", "exp_avg_sq"]),
+        ("RAdam", {"betas": (0.5, 0.5)}, ["exp_avg", "exp_avg_sq"]),
+        ("Adamax", {"betas": (0.5, 0.5)}, ["exp_avg"]),
+        (
+            "RMSprop",
+            {"alpha": 0.5, "momentum": 0.5, "centered": True},
+            ["square_avg", "grad_avg", "momentum_buffer"],
+        ),
+        ("Adadelta", {"rho": 0.5}, ["square_avg"]),
     ],
 )
 def test_averages_fade_to_zero_and_not_through_subnormal_numbers(

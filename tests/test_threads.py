@@ -224,7 +224,7 @@ def _normal(*shape, dtype=np.float32):
 
 def _sgd():
     param = _normal(100_003)
-    hyper, flags = np.array([0.1, 0.9, 0.1, 0.01]), np.array([True, True, False])
+    hyper, flags = np.array([0.1, 0.01, 0.0, 0.9, 0.1]), np.array([False, False, True])
     buffer = _normal(100_003)
     steps = [np.ones(1, np.int64)]
     kernels.sgd_step([param], [_normal(100_003)], [buffer], steps, hyper, flags)

@@ -46,6 +46,7 @@ def _jobs():
         yield from _special(kernels, np, dtype)
         yield from _losses(kernels, np, dtype)
         yield from _training(dtype)
+        yield from _updates(kernels, np, dtype)
         yield lambda dtype=dtype: kernels.zero([np.ones(4, dtype) for _ in range(20)])
         yield from _images(kernels, np, np.dtype(dtype))
     yield lambda: kernels.gather_rows(np.ones((512, 64), np.float32), np.arange(512))
@@ -165,3 +166,21 @@ def _training(dtype):
     for shape in ((8, 4), (8, 4, 3)):
         yield lambda shape=shape: train("SGD", shape, compiled=False)
     yield lambda: train("Adam", (8, 4), compiled=True)
+
+
+def _updates(kernels, np, dtype):
+    """A step of every optimizer."""
+    from .. import optim
+    from ..tensor import Tensor
+
+    def step(kind):
+        parameter = Tensor(np.ones(8, dtype), requires_grad=True)
+        parameter.grad = Tensor(np.ones(8, dtype))
+        kind([parameter]).step()
+
+    for name in optim.__all__:
+        kind = getattr(optim, name)
+        if getattr(kind, "kernel", None):
+            yield lambda kind=kind: step(kind)
+    ones, weight = [np.ones(8, dtype)], np.ones(1)
+    yield lambda: kernels.average_step(ones, ones, weight, np.zeros(0, bool))

@@ -74,14 +74,13 @@ _resolve = compile_function(_resolve, "tables.resolve")
 _ARRAYS = {np.ndarray, _record.Recorded}
 
 
-def table_of(*columns, steps=None):
+def table_of(*columns, others=0):
     """(table, number of blocks, number of elements) of columns of arrays.
 
-    Arrays with the same place in their column have the same size; ``steps``, if given, is a
-    column more, of counters (1,). All must be contiguous and writable.
+    Arrays with the same place in their column have the same type and size, but for the last
+    ``others`` columns: those are of arrays (1,). All must be contiguous and writable.
     """
-    alike = len(columns)
-    columns = columns if steps is None else (*columns, steps)
+    alike = len(columns) - others
     arrays = list(chain.from_iterable(columns))
     if (
         not arrays
@@ -95,7 +94,7 @@ def table_of(*columns, steps=None):
     if blocks < 0:
         usual = [[_of_usual_type(x) for x in column] for column in columns[:alike]]
         if any(a is not b for a, b in zip(chain.from_iterable(usual), arrays, strict=False)):
-            return table_of(*usual, steps=steps)
+            return table_of(*usual, *columns[alike:], others=others)
         raise _misfit(arrays[elements], columns[0][elements % len(columns[0])])
     active = _record.recording()
     if active:

@@ -343,12 +343,7 @@ def initialize(module, weights="xavier_uniform", bias="zeros", **options):
                     continue
                 done.add(id(parameter))
                 if len(parameter.shape) >= 2 and fill_weight is not None:
-                    more = (
-                        {"layout": getattr(owner, "layout", "out_in")}
-                        if fill_weight in _BY_FANS
-                        else {}
-                    )
-                    fill_weight(parameter, **options, **more)
+                    fill_weight(parameter, **options, **_layout_of(owner, name, fill_weight))
                 elif len(parameter.shape) == 1 and fill_bias is not None and _is_bias(name):
                     fill_bias(parameter)
     return module
@@ -367,9 +362,11 @@ def _is_bias(name):
     return name.endswith("bias") or name.startswith("bias_")
 
 
-def _layout_of(owner, fill):
-    """The keyword argument that tells ``fill`` how to read the weights of ``owner``."""
-    return {"layout": getattr(owner, "layout", "out_in")} if fill in _BY_FANS else {}
+def _layout_of(owner, name, fill):
+    """The keyword argument that tells ``fill`` how to read a weight of ``owner``."""
+    if fill not in _BY_FANS:
+        return {}
+    return {"layout": "in_out" if name in owner.transposed_in_torch else "out_in"}
 
 
 _BY_FANS = {

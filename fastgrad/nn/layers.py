@@ -23,7 +23,7 @@ class Linear(Module):
     (5, 2)
     """
 
-    layout = "in_out"  # which axis of the weight is which, see ``init``
+    transposed_in_torch = ("weight",)
 
     def __init__(self, in_features, out_features, bias=True):
         super().__init__()

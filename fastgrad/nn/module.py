@@ -42,6 +42,9 @@ class Module:
     ['layer.weight']
     """
 
+    transposed_in_torch = ()
+    """Names of this class's own parameters whose PyTorch counterparts are transposed."""
+
     def __init__(self):
         self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={})
 
