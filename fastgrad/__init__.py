@@ -11,6 +11,7 @@ from . import (
     functional,
     interchange,
     methods,
+    metrics,
     nn,
     optim,
     training,

@@ -22,6 +22,18 @@ class _State:
         self.counter[0], self.counter[1] = seed, 0
         self.numpy = np.random.Generator(np.random.PCG64(seed))
 
+    def state_dict(self):
+        """All that decides the numbers to come, in plain Python values."""
+        return {"counter": self.counter.tolist(), "numpy": self.numpy.bit_generator.state}
+
+    def load_state_dict(self, state):
+        """Draw what would have been drawn when ``state`` was taken; unchanged where it is wrong."""
+        counter = np.array(state["counter"], np.uint64)
+        if counter.shape != self.counter.shape:
+            raise ValueError(f"random: a counter of shape {counter.shape}; expected (2,)")
+        self.numpy.bit_generator.state = state["numpy"]
+        self.counter[...] = counter
+
 
 default = _State()
 

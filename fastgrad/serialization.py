@@ -39,17 +39,23 @@ def save(state_dict, path):
     """
     if isinstance(state_dict, str | os.PathLike):
         state_dict, path = path, state_dict
+    arrays = {name: _storable(name, value) for name, value in state_dict.items()}
+    write_file(arrays, path, "save")
+
+
+def write_file(arrays, path, where, metadata=None):
+    """Write arrays by name, and strings by name, in the safetensors format, or raise."""
     from safetensors import SafetensorError
     from safetensors.numpy import save as serialize
 
-    arrays = {name: _storable(name, value) for name, value in state_dict.items()}
     reason = why_unwritable(path)
     if reason:
-        raise OSError(f"save: cannot write {path}: {reason}")
+        raise OSError(f"{where}: cannot write {path}: {reason}")
+    arrays = {name: np.require(array, requirements="C") for name, array in arrays.items()}
     try:
-        data = serialize(arrays)
+        data = serialize(arrays, metadata)
     except SafetensorError as error:
-        raise TypeError(f"save: {error}") from error
+        raise TypeError(f"{where}: {error}") from error
     write_atomically(path, data)
 
 
@@ -75,11 +81,16 @@ def load(path):
 
     ``model.load_state_dict(load(path))`` continues where ``save`` left off; see there.
     """
+    return {name: Tensor(array) for name, array in read_file(path, "load")[0].items()}
+
+
+def read_file(path, where):
+    """``(arrays by name, metadata)`` of a safetensors file, or an error that begins ``where``."""
     from safetensors import SafetensorError, safe_open
 
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"load: there is no file {path}")
-    state = {}
+        raise FileNotFoundError(f"{where}: there is no file {path}")
+    arrays = {}
     try:
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 (it is no dict)
@@ -88,9 +99,10 @@ def load(path):
                 except (TypeError, AttributeError):
                     dtype = file.get_slice(name).get_dtype()
                     raise ValueError(
-                        f"load: {name!r} in {path} is {dtype}, which NumPy does not have"
+                        f"{where}: {name!r} in {path} is {dtype}, which NumPy does not have"
                     ) from None
-                state[name] = Tensor(np.require(array, requirements=["C", "W"]))
+                arrays[name] = np.require(array, requirements=["C", "W"])
+            return arrays, file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"load: {path} is no safetensors file, or not whole: {error}") from error
-    return state
+        problem = f"{where}: {path} is no safetensors file, or not whole"
+        raise ValueError(f"{problem}: {error}") from error

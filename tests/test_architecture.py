@@ -22,7 +22,7 @@ _IDS = [str(path) for path in _FILES]
 # Lowest first. A file imports from its own layer and from those below. The first layer is what
 # knows nothing of the engine.
 _LAYERS = (
-    ("_version", "_repr", "_files", "_progress", "random", "reference", "watch"),
+    ("_version", "_repr", "_files", "random", "reference", "watch"),
     ("kernels",),
     ("backend",),
     ("tape",),
@@ -35,7 +35,7 @@ _LAYERS = (
     ("func",),
     ("compile",),
     ("nn", "data"),
-    ("optim",),
+    ("optim", "metrics"),
     ("ensemble", "training", "interchange"),
     ("frontends", "cli"),
     ("__main__",),

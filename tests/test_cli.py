@@ -6,12 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad import training
+from fastgrad import optim, training
 from fastgrad.cli import _compare, main, train
 from fastgrad.cli._compare import Comparison, Slice, compare
 from fastgrad.cli._job import Job, endless
@@ -46,16 +47,7 @@ def folder(tmp_path):
 def job(**changes):
     data = fg.data.datasets.digits()
     data = (data[0][:70], data[1][:70], data[2], data[3])
-    settings = {
-        "data": data,
-        "hidden": (8,),
-        "batch_norm": True,
-        "dropout": 0.2,
-        "optimizer": "sgd",
-        "optimizer_options": {"lr": 0.1, "momentum": 0.9},
-        "batch_size": 32,
-        "seed": 0,
-    }
+    settings = {"data": data, "hidden": (8,), "batch_size": 32, "shorthands": {"lr": 0.1}}
     return Job(**{**settings, **changes})
 
 
@@ -76,7 +68,7 @@ def test_the_defaults_learn_the_digits(capsys):
         "(3): Dropout(p=0.2)",
         "51,210 parameters",
         "digits: 1,437 images to learn, 360 to test, 64 pixels each",
-        "sgd: lr 0.05, weight_decay 0, momentum 0.9; batches of 64, seed 0",
+        "SGD: lr 0.05, momentum 0.9; batches of 64, seed 0",
         f"numba, {fg.get_num_threads()} thread",
         "kernels compiled",
         "samples/s, median of the epochs",
@@ -237,8 +229,31 @@ ERRORS = {
     "--momentum -1": "argument --momentum: '-1' is not a number from 0 up",
     "--dropout 1": "argument --dropout: '1' is not a number from 0 up and below 1",
     "--seed -1": "argument --seed: '-1' is not an integer from 0 to 2**63 - 1",
-    "--optimizer lbfgs": "argument --optimizer: invalid choice: 'lbfgs'",
-    "--optimizer adam --momentum 0.5": "--momentum belongs to sgd, adam has none",
+    "--optimizer addam": "there is no optimizer 'addam', did you mean 'Adam'?; there are A",
+    "--optimizer adam(": "argument --optimizer: 'adam(' is not a name such as adam",
+    "--optimizer adam(lr=print())": "'adam(lr=print())' is not a name such as adam",
+    "--optimizer __import__('os').system('true')": "is not a name such as adam, or with options",
+    "--optimizer adam(beta=1)": "Adam has no option 'beta', did you mean 'betas'?; it has lr",
+    "--optimizer adam(eps=-1)": "optimizer adam(eps=-1): Adam: eps = -1 is out of range",
+    "--optimizer sgd(lr='x')": "optimizer sgd(lr='x'): ",
+    "--optimizer adam --momentum 0.5": "--momentum: Adam has no option 'momentum'",
+    "--activation relo": "there is no activation 'relo', did you mean 'ReLU'?",
+    "--activation MSELoss": "there is no activation 'MSELoss'",
+    "--activation tanh(2)": "activation tanh(2): ",
+    "--init kaiming": "there is no initialisation 'kaiming'",
+    "--init xavier_normal(gian=2)": "has no option 'gian', did you mean 'gain'?; it has gain",
+    "--schedule nothing": "there is no schedule 'nothing'",
+    "--augment nothing": "there is no augmentation 'nothing'",
+    "--augment pad": "augmentation pad: ",
+    "--schedule lr_scheduler": "schedule lr_scheduler: it is only the base of others",
+    "--metrics f1,f2": "argument --metrics: metrics: there is none named 'f2'",
+    "--metrics f1 --validation 0": "--metrics are measured on validation images",
+    "--resume": "--resume without a PATH needs --checkpoint",
+    "--resume {empty}": "fit: there is no checkpoint in {empty}",
+    "--monitor f1": "KeepBest: the history has no number 'f1'",
+    "--config {empty}/none": "--config: cannot read {empty}/none: No such file",
+    "--plot {empty}": "--plot: cannot write {empty}: it is a folder",
+    "--plot {empty}/run.doc": "run.doc does not end in .png, .svg or .pdf",
     "--data cifar": "argument --data: invalid choice: 'cifar'",
     "--data mnist": "--data mnist needs --data-dir",
     "--data fashion-mnist --data-dir {empty}": "not in {empty}: train-images-idx3-ubyte[.gz]",
@@ -257,12 +272,221 @@ ERRORS = {
 def test_wrong_options_are_one_line_and_code_2(options, capsys, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert main(["train", *options.format(empty=empty).split()]) == 2
+    command = ["train", "--quiet", "--epochs", "1", *options.format(empty=empty).split()]
+    assert main(command) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("python -m fastgrad: error: ")
     assert err.count("\n") == 1
     assert ERRORS[options].format(empty=empty) in err
+
+
+# ------------------------------------------------------------------ everything by name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--activation", "tanh"],
+        ["--activation", "Softmax(dim=1)", "--init", "xavier-uniform"],
+        ["--init", "kaiming_normal_(mode='fan_out', nonlinearity='relu')"],
+        ["--optimizer", "adam(betas=(0.8, 0.9), amsgrad=True)", "--lr", "0.01"],
+        ["--optimizer", "SGD(nesterov=True)", "--clip-norm", "1", "--clip-value", "0.5"],
+        ["--label-smoothing", "0.1", "--l1", "1e-5", "--weight-decay", "1e-4"],
+        ["--mixup", "0.2", "--no-compile"],
+        ["--mixup", "0.2", "--label-smoothing", "0.1"],
+        ["--patience", "1", "--monitor", "validation_f1", "--metrics", "f1,top_3_accuracy"],
+        ["--monitor", "validation_accuracy", "--validation", "0.3"],
+        ["--schedule", "OneCycleLR(max_lr=0.1)", "--ema", "0.9"],
+        ["--schedule", "reduce_lr_on_plateau(patience=0)", "--optimizer", "RMSprop"],
+        ["--augment", "RandomShift(1)", "--augment", "random_rotation(5)", "--mixup", "0.1"],
+        ["--optimizer", "lbfgs(max_iter=2)", "--batch-size", "1437"],
+    ],
+    ids=" ".join,
+)
+def test_named_options(options, capsys):
+    assert main([*BARE, "--quiet", *options]) == 0
+    out, err = capsys.readouterr()
+    assert accuracy_in(out) > 5
+    assert err == ""
+    if "--metrics" in options:
+        assert re.search(r"^  f1 +0\.\d{4}\n  top_3_accuracy +0\.\d{4}$", out, re.M)
+
+
+def test_compiled_and_eager_training_give_the_same_bits(tmp_path):
+    states = []
+    for how in ("--compile", "--no-compile"):
+        path = tmp_path / how
+        options = ["--patience", "3", "--clip-norm", "1", "--l1", "1e-4", "--save", str(path)]
+        assert main([*BARE, "--quiet", how, *options]) == 0
+        states.append(path.read_bytes())
+    assert states[0] == states[1]
+
+
+class Later(optim.SGD):
+    """An optimizer that somebody adds."""
+
+    def __init__(self, params, lr=0.1, wit=1, **options):
+        super().__init__(params, lr=lr * wit, **options)
+
+
+class LaterLR:
+    """A schedule that somebody adds."""
+
+    steps = ()
+
+    def __init__(self, optimizer, gamma, total_steps=None):
+        self.optimizer, self.gamma = optimizer, gamma
+        LaterLR.steps = [total_steps]
+
+    def step(self):
+        LaterLR.steps.append(self.optimizer.param_groups[0]["lr"])
+        self.optimizer.param_groups[0]["lr"] *= self.gamma
+
+    def state_dict(self):
+        return {}
+
+
+def test_what_the_library_gains_is_reached_by_name(monkeypatch, capsys):
+    monkeypatch.setattr(optim, "Later", Later, raising=False)
+    monkeypatch.setattr(optim, "__all__", [*optim.__all__, "Later"])
+    schedules = SimpleNamespace(__all__=["LaterLR"], LaterLR=LaterLR)
+    monkeypatch.setattr(optim, "lr_scheduler", schedules)
+    named = ["--optimizer", "later(wit=2)", "--schedule", "later_lr(gamma=0.5)"]
+    assert main([*BARE, *named]) == 0
+    out = capsys.readouterr().out
+    assert "Later: lr 0.2" in out
+    assert "schedule      later_lr(gamma=0.5)" in out
+    assert LaterLR.steps == [23] + [0.2 * 0.5**k for k in range(23)]
+    assert main([*BARE, *named, "--schedule-per", "epoch"]) == 0
+    assert LaterLR.steps == [1, 0.2]
+    assert main([*BARE, "--quiet", "--schedule", "laterlr"]) == 2
+    assert "schedule laterlr: " in capsys.readouterr().err
+
+
+def test_an_ensemble_is_better_than_its_models(tmp_path, capsys):
+    path, folder = tmp_path / "all", tmp_path / "run"
+    table = tmp_path / "log.csv"
+    options = ["--ensemble", "3", "--csv", str(table), "--checkpoint", str(folder)]
+    assert main([*BARE, "--quiet", *options, "--save", str(path)]) == 0
+    out = capsys.readouterr().out
+    single = [float(x) for x in re.findall(r"^  one model +([\d.]+)%", out, re.M)]
+    assert len(set(single)) == 3
+    assert accuracy_in(out) > np.mean(single)
+    assert {name.split(".")[0] for name in load(path)} == {"0", "1", "2"}
+    names = [f"log-{n}.csv" for n in (1, 2, 3)] + [f"run-{n}" for n in (1, 2, 3)]
+    assert set(names) <= set(os.listdir(tmp_path))
+
+
+def test_a_plot_and_a_table_are_written(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    plot, table = tmp_path / "run.svg", tmp_path / "run.csv"
+    assert main([*BARE, "--quiet", "--plot", str(plot), "--csv", str(table)]) == 0
+    assert plot.read_text().startswith("<?xml")
+    assert table.read_text().startswith("epoch,loss,accuracy")
+
+
+def test_a_run_goes_on_from_its_checkpoint(tmp_path, capsys):
+    whole, resumed, folder = tmp_path / "whole", tmp_path / "resumed", tmp_path / "run"
+    options = ["train", "--no-compare", "--quiet", "--hidden", "16", "--patience", "9"]
+    assert main([*options, "--epochs", "3", "--save", str(whole)]) == 0
+    options += ["--checkpoint", str(folder), "--resume"]
+    assert main([*options, "--epochs", "1"]) == 0  # nothing to go on from
+    assert main([*options, "--epochs", "3", "--save", str(resumed)]) == 0
+    assert whole.read_bytes() == resumed.read_bytes()
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(b"12345678")
+    capsys.readouterr()
+    assert main([*options, str(damaged)]) == 2
+    assert f"load_checkpoint: {damaged} is no safetensors file" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ a file of options
+
+
+CONFIG = """
+hidden = [16]
+epochs = 1
+batch-size = 128
+no_compare = true
+quiet = true
+batch_norm = false
+metrics = ["f1", "recall"]
+optimizer = {name = "adam", lr = 0.01, betas = [0.9, 0.99]}
+activation = "Tanh"
+"""
+
+
+def settled(arguments):
+    from argparse import ArgumentParser
+
+    from fastgrad.cli._options import add_options, settle
+
+    parser = ArgumentParser()
+    add_options(parser)
+    return settle(parser.parse_args(arguments))
+
+
+def test_a_file_gives_options_and_the_command_line_wins(tmp_path, capsys):
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG)
+    options = settled(["--batch-norm", "--config", str(path), "--epochs", "2"])
+    assert (options.hidden, options.epochs, options.batch_size) == ((16,), 2, 128)
+    assert (options.batch_norm, options.quiet, options.seed) == (True, True, 0)
+    assert options.metrics == ["f1", "recall"]
+    assert str(options.optimizer) == "adam(lr=0.01, betas=[0.9, 0.99])"
+    assert str(settled(["--config", str(path), "--optimizer", "sgd"]).optimizer) == "sgd"
+    assert main(["train", "--config", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()] == ["test", "f1", "recall", "speed"]
+
+
+BAD_CONFIGS = {
+    "epochs = 0": "epochs: '0' is not an integer from 1 up",
+    "epoch = 3": "there is no option 'epoch', did you mean 'epochs'?",
+    "learning = 3": "there is no option 'learning'",
+    "data = 'cifar'": "data: 'cifar'; expected one of digits, mnist, fashion-mnist",
+    "batch_norm = 'yes'": "batch_norm: 'yes' is not true or false",
+    "epochs = true": "epochs: true is not a value for it",
+    "hidden = [0]": "hidden: '0' is not a list of sizes",
+    "epochs = {name = 'x'}": "epochs: expected no table",
+    "optimizer = {lr = 0.1}": "optimizer: expected no table, or one with a name",
+    "optimizer = {name = 'adam', beta = 1}": "Adam has no option 'beta', did you mean 'betas'?",
+    "epochs =": "is no TOML",
+    "\xff": "is no TOML",
+}
+
+
+@pytest.mark.parametrize("text", BAD_CONFIGS)
+def test_wrong_files_of_options(text, tmp_path, capsys):
+    path = tmp_path / "run.toml"
+    path.write_bytes(text.encode("latin1"))
+    assert main(["train", "--quiet", "--config", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert BAD_CONFIGS[text] in err
+
+
+def test_every_option_may_stand_in_a_file(tmp_path):
+    from fastgrad.cli._options import OPTIONS
+
+    values = {
+        "value": "2", "flag": "true", "switch": "false", "maybe": "true", "many": '["Pad(1)"]',
+    }  # fmt: skip
+    special = {"validation": "0.5", "dropout": "0.5", "label_smoothing": "0.5", "ema": "0.5"}
+    special |= {"metrics": '"f1"', "resume": '"here"'}
+    path = tmp_path / "run.toml"
+    for key, option in OPTIONS.items():
+        value = special.get(key, values[option.kind])
+        if option.choices:
+            value = repr(option.choices[-1])
+        elif key in ("activation", "optimizer", "schedule", "init"):
+            value = '"name(1, a=2)"'
+        path.write_text(f"{key} = {value}")
+        assert getattr(settled(["--config", str(path)]), key) not in (None, option.default)
+
+
+# ------------------------------------------------------------------ what goes wrong
 
 
 def test_a_damaged_file_is_named(folder, capsys):
@@ -289,6 +513,26 @@ def test_ctrl_c_is_code_130(capsys, monkeypatch):
     monkeypatch.setattr(train, "fit", interrupted)
     assert main([*BARE, "--threads", "1"]) == 130
     assert capsys.readouterr().err == "python -m fastgrad: interrupted\n"
+
+
+def test_ctrl_c_while_training_tells_what_was_reached(capsys, monkeypatch, tmp_path):
+    def interrupt(history):
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "model"
+    monkeypatch.setattr(train, "_print_epoch", interrupt)
+    assert main([*BARE, "--epochs", "9", "--save", str(path)]) == 130
+    out, err = capsys.readouterr()
+    assert accuracy_in(out) > 20
+    assert err == "python -m fastgrad: interrupted\n"
+    assert load(path)
+
+
+def test_a_folder_of_checkpoints_that_cannot_be_made_is_code_1(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main([*BARE, "--quiet", "--checkpoint", str(tmp_path / "file")]) == 1
+    assert "File exists" in capsys.readouterr().err
 
 
 def test_memory_that_is_not_there_is_code_1(capsys, monkeypatch):

@@ -173,7 +173,14 @@ FIT_ERRORS = {
     "empty loader": ({"loader": []}, ValueError, "fit: the loader gave nothing in epoch 1"),
     "empty validation": ({"validation": []}, ValueError, "evaluate: the loader gave nothing"),
     "bare tensors": ({"loader": [fg.zeros(2, 2)]}, TypeError, "gave a Tensor; expected pairs"),
-    "triples": ({"loader": [(1, 2, 3)]}, TypeError, "gave a tuple of 3; expected pairs"),
+    "singles": ({"loader": [(1,)]}, TypeError, "gave a tuple of 1; expected pairs"),
+    "metrics of nothing": ({"metrics": "f1"}, ValueError, "metrics are measured on validation"),
+    "no callback": ({"callbacks": [3]}, TypeError, "fit: a callback is a int; expected a Callback"),
+    "unknown metric": (
+        {"metrics": "f2", "validation": [BATCH]},
+        ValueError,
+        "metrics: there is none named 'f2'; there are accuracy",
+    ),
     "no model": ({"model": print}, TypeError, "the model is a builtin_function_or_method"),
     "no loss": ({"loss": 3}, TypeError, "the loss is a int; expected a function"),
     "loss of rows": (
@@ -230,8 +237,8 @@ def test_errors_in_a_batch_say_which():
     assert caught.value.__notes__ == ["in epoch 1, batch 2 of fit"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("where", ["training", "validation", "on_epoch"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_modes_are_restored_whatever_happens(error, where):
     model, loss, optimizer = network(layers=[nn.BatchNorm1d(8), nn.Dropout(0.5)])
     model[2].eval()
@@ -250,8 +257,14 @@ def test_modes_are_restored_whatever_happens(error, where):
         "validation": {"validation": Interrupted()},
         "on_epoch": {"on_epoch": interrupted},
     }[where]
-    with pytest.raises(error):
-        fit(model, loss, optimizer, **{"loader": [BATCH], **options}, progress=True)
+    parts = {"loader": [BATCH], **options, "progress": True}
+    if error is KeyboardInterrupt:
+        history = fit(model, loss, optimizer, **parts)
+        assert history.interrupted
+        assert len(history) == (where == "on_epoch")
+    else:
+        with pytest.raises(error):
+            fit(model, loss, optimizer, **parts)
     assert modes(model) == before
     assert fg.is_grad_enabled()
 

@@ -1,156 +1,87 @@
 """``python -m fastgrad train``: train an MLP on images, and say how well and how fast."""
 
-import argparse
-import math
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from statistics import median
 
+from .. import training
 from .._files import why_unwritable
 from ..backend import get_backend, get_num_threads, set_backend, set_num_threads
 from ..data import datasets
+from ..ensemble import Ensemble
 from ..serialization import save
 from ..training import fit
 from ._compare import compare
 from ._errors import Failure, UsageError
-from ._job import OPTIMIZERS, Job, kernel_counts, parameter_count
+from ._job import Job, kernel_counts, parameter_count
+from ._named import find
+from ._options import add_options, settle
+
+__all__ = ["SUMMARY", "add_options", "run"]
 
 SUMMARY = "Train a multi-layer perceptron on images, and say how well and how fast"
 
 _READERS = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}
 _EPOCHS = {"digits": 30, "mnist": 10, "fashion-mnist": 10}
-_LEARNING_RATES = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}
-_WEIGHT_DECAYS = {"sgd": 0.0, "adam": 0.0, "adamw": 0.01}
-_MOMENTUM = 0.9
+_SHORTHANDS = ("lr", "momentum", "weight_decay")
 
 
 # ------------------------------------------------------------------ options
-
-
-def _number(convert, fits, expected):
-    """A converter of an option's text, for argparse, that rejects what does not fit."""
-
-    def parse(text):
-        try:
-            value = convert(text)
-        except ValueError:
-            value = None
-        if value is None or not fits(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-        return value
-
-    return parse
-
-
-_count = _number(int, lambda n: n >= 1, "an integer from 1 up")
-_seed = _number(int, lambda n: 0 <= n < 2**63, "an integer from 0 to 2**63 - 1")
-_positive = _number(float, lambda x: 0 < x < math.inf, "a number above 0")
-_not_negative = _number(float, lambda x: 0 <= x < math.inf, "a number from 0 up")
-_share = _number(float, lambda p: 0 <= p < 1, "a number from 0 up and below 1")
-_sizes = _number(
-    lambda text: tuple(int(size) for size in text.split(",")),
-    lambda sizes: min(sizes) >= 1,
-    "a list of sizes such as 256,128",
-)
-
-
-def add_options(parser):
-    """Declare the options of ``train``."""
-    data = parser.add_argument_group("data")
-    data.add_argument(
-        "--data", choices=[*_EPOCHS], default="digits", help="images to learn (default: digits)"
-    )
-    data.add_argument("--data-dir", metavar="DIR", help="folder of the IDX files of MNIST and kin")
-    data.add_argument("--download", action="store_true", help="fetch files missing from DIR")
-
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--hidden",
-        type=_sizes,
-        default=(256, 128),
-        metavar="N,N",
-        help="sizes of the hidden layers (default: 256,128)",
-    )
-    model.add_argument(
-        "--batch-norm",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="normalize the hidden layers (default: yes)",
-    )
-    model.add_argument(
-        "--dropout",
-        type=_share,
-        default=0.2,
-        metavar="P",
-        help="share of the hidden units left out in a step (default: 0.2)",
-    )
-
-    training = parser.add_argument_group("training")
-    training.add_argument(
-        "--epochs", type=_count, metavar="N", help="default: 30 for digits, else 10"
-    )
-    training.add_argument(
-        "--batch-size", type=_count, default=64, metavar="N", help="images in a step (default: 64)"
-    )
-    training.add_argument("--optimizer", choices=[*OPTIMIZERS], default="sgd", help="default: sgd")
-    training.add_argument(
-        "--lr", type=_positive, metavar="X", help="learning rate (default: 0.05, adam's 0.001)"
-    )
-    training.add_argument(
-        "--momentum", type=_not_negative, metavar="X", help="sgd's (default: 0.9)"
-    )
-    training.add_argument(
-        "--weight-decay", type=_not_negative, metavar="X", help="default: 0, adamw's 0.01"
-    )
-    training.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="decides all that is random (default: 0)"
-    )
-
-    running = parser.add_argument_group("running")
-    running.add_argument("--backend", choices=["numba", "numpy"], help="default: numba")
-    running.add_argument("--threads", type=_count, metavar="N", help="of the numba backend")
-    running.add_argument("--save", metavar="FILE", help="write the model to a safetensors file")
-    running.add_argument(
-        "--no-compare", action="store_true", help="do not measure the NumPy backend's speed"
-    )
-    running.add_argument("--quiet", action="store_true", help="print the results only")
 
 
 def _job(options):
     """The ``Job`` that the options ask for."""
     if options.batch_norm and options.batch_size == 1:
         raise UsageError("--batch-norm needs a --batch-size of 2 or more")
-    settings = {
-        "lr": options.lr or _LEARNING_RATES[options.optimizer],
-        "weight_decay": _WEIGHT_DECAYS[options.optimizer],
-    }
-    if options.weight_decay is not None:
-        settings["weight_decay"] = options.weight_decay
-    if options.optimizer == "sgd":
-        settings["momentum"] = _MOMENTUM if options.momentum is None else options.momentum
-    elif options.momentum is not None:
-        raise UsageError(f"--momentum belongs to sgd, {options.optimizer} has none")
+    if options.l1 and options.optimizer.options.get("l1_decay"):
+        raise UsageError("--l1 and the optimizer's own l1_decay are the same; give one")
+    for kind in ("activation", "optimizer", "schedule"):
+        spec = getattr(options, kind)
+        if spec is not None:
+            find(kind, spec)
+    if options.init is not None:
+        find("initialisation", options.init)
+    for spec in options.augment:
+        find("augmentation", spec)
+    same = (
+        "hidden", "batch_norm", "dropout", "activation", "init", "optimizer", "batch_size", "seed",
+        "schedule", "schedule_per", "label_smoothing", "l1", "mixup", "compile",
+    )  # fmt: skip
+    given = {name: getattr(options, name) for name in _SHORTHANDS}
     return Job(
         data=_data(options),
-        hidden=options.hidden,
-        batch_norm=options.batch_norm,
-        dropout=options.dropout,
-        optimizer=options.optimizer,
-        optimizer_options=settings,
-        batch_size=options.batch_size,
-        seed=options.seed,
+        augment=tuple(options.augment),
+        shorthands={name: value for name, value in given.items() if value is not None},
+        epochs=options.epochs or _EPOCHS[options.data],
+        validation=_validation(options),
+        **{name: getattr(options, name) for name in same},
     )
+
+
+def _validation(options):
+    """The share of the training images to validate on."""
+    asked = options.patience or options.monitor or options.metrics
+    wants = options.schedule is not None and "plateau" in options.schedule.name.lower()
+    if options.validation is None:
+        return 0.1 if asked or wants else 0.0
+    if options.metrics and not options.validation:
+        raise UsageError("--metrics are measured on validation images: --validation 0 has none")
+    return options.validation
 
 
 def _data(options):
     """(x_train, y_train, x_test, y_test)"""
+    flatten = not options.augment  # which is of images
     if options.data == "digits":
         if options.data_dir is not None or options.download:
             raise UsageError("digits come with fastgrad: no --data-dir or --download")
-        return datasets.digits()
+        return datasets.digits(flatten=flatten)
     if options.data_dir is None:
         raise UsageError(f"--data {options.data} needs --data-dir, the folder of its IDX files")
     try:
-        return _READERS[options.data](options.data_dir, download=options.download)
+        return _READERS[options.data](options.data_dir, download=options.download, flatten=flatten)
     except (OSError, ValueError) as error:
         text = str(error).replace("pass download=True", "add --download")
         raise UsageError(text) from error
@@ -184,9 +115,18 @@ def _backend(options):
 
 def run(options):
     """Run the command; raises ``UsageError`` or ``Failure``."""
-    reason = options.save is not None and why_unwritable(options.save)
-    if reason:
-        raise UsageError(f"--save: cannot write {options.save}: {reason}")
+    options = settle(options)
+    for name in ("save", "csv", "plot"):
+        path = getattr(options, name)
+        reason = path is not None and why_unwritable(path)
+        if reason:
+            raise UsageError(f"--{name}: cannot write {path}: {reason}")
+    if options.plot is not None and Path(options.plot).suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--plot: {options.plot} does not end in .png, .svg or .pdf")
+    if options.plot is not None and find_spec("matplotlib") is None:
+        raise UsageError("--plot needs Matplotlib; pip install matplotlib, or fastgrad[plot]")
+    if options.resume is True and options.checkpoint is None:
+        raise UsageError("--resume without a PATH needs --checkpoint, the folder to go on from")
     with _backend(options):
         job = _job(options)
         try:
@@ -199,56 +139,143 @@ def run(options):
 
 def _train(job, options):
     tell = _ignore if options.quiet else _print
-    epochs = options.epochs or _EPOCHS[options.data]
     counts = kernel_counts()
     warm_up = job.warm_up()
-    model, loss, optimizer, loader = job.build()
-    _describe(job, model, options, tell)
+    _describe(job, options, tell)
     tell("warm-up", f"{warm_up:.2f} s, not counted below{_compiled_since(counts)}")
-    tell("epochs", epochs)
-    history = fit(
-        model,
-        loss,
-        optimizer,
-        loader,
-        epochs=epochs,
-        progress=False if options.quiet else None,
-        on_epoch=_ignore if options.quiet else _print_epoch,
-    )
-    score = job.test(model, loss)
-    right, size = round(score.accuracy * len(job.data[3])), len(job.data[3])
-    _print("test accuracy", f"{score.accuracy:.2%} ({right:,} of {size:,}), loss {score.loss:.4f}")
-    speed = median(history["samples_per_second"])
-    seconds = sum(history["seconds"])
-    _print("speed", f"{speed:,.0f} samples/s, median of the epochs; {seconds:.2f} s in all")
+    tell("epochs", job.epochs)
+    members = []
+    for number in range(1, options.ensemble + 1):
+        of = f" {number} of {options.ensemble}" if options.ensemble > 1 else ""
+        if of:
+            tell("model", of.strip())
+        model, loss, history = _member(job, options, number)
+        members.append((model, history))
+        _tell_score("test accuracy" if not of else "  one model", job, model, loss, options)
+        if history.interrupted:
+            break
+        job = replace(job, seed=job.seed + 1)
+    if len(members) > 1:
+        model = Ensemble([model for model, _ in members])
+        _tell_score("test accuracy", job, model, loss, options)
+    speeds = [speed for _, history in members for speed in history["samples_per_second"]]
+    if speeds:
+        seconds = sum(sum(history["seconds"]) for _, history in members)
+        text = f"{median(speeds):,.0f} samples/s, median of the epochs; {seconds:.2f} s in all"
+        _print("speed", text)
     if options.save is not None:
         save(model.state_dict(), options.save)
         _print("saved", options.save)
+    if history.interrupted:
+        raise KeyboardInterrupt
     if not options.no_compare:
         _compare(job)
 
 
+def _member(job, options, number):
+    """Train one model; returns (model, loss, history)."""
+    model, loss, optimizer, loader = job.build()
+    own = job.callbacks(optimizer, loader)
+    folder = _of_member(options.checkpoint, options, number)
+    resume = options.resume
+    if isinstance(resume, str) and options.ensemble > 1:
+        resume = _of_member(resume, options, number)
+    try:
+        history = fit(
+            model,
+            loss,
+            optimizer,
+            loader,
+            epochs=job.epochs,
+            validation=job.validation_loader(),
+            metrics=options.metrics,
+            callbacks=[*own, *_callbacks(options, folder)],
+            compile=job.compile,
+            resume=resume,
+            progress=False if options.quiet else None,
+            on_epoch=None if options.quiet else _print_epoch,
+        )
+    except (ValueError, OSError) as error:
+        if str(error).startswith(("fit: ", "load_checkpoint: ", "KeepBest: ", "EarlyStopping: ")):
+            raise UsageError(str(error)) from error
+        if isinstance(error, OSError):  # a checkpoint that cannot be written
+            raise Failure(str(error)) from error
+        raise
+    if options.csv is not None:
+        history.to_csv(_of_member(options.csv, options, number))
+    if options.plot is not None and len(history):
+        history.plot(_of_member(options.plot, options, number))
+    return model, loss, history
+
+
+def _of_member(path, options, number):
+    """A path of one of several models: ``run`` and ``log.csv`` are ``run-2`` and ``log-2.csv``."""
+    if path is None or options.ensemble == 1:
+        return path
+    path = Path(path)
+    return path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def _callbacks(options, folder):
+    """Those that keep, clip and stop."""
+    found = []
+    if options.clip_norm or options.clip_value:
+        found.append(training.ClipGradients(options.clip_norm, value=options.clip_value))
+    if options.ema is not None:
+        found.append(training.EMA(options.ema))
+    if options.patience is not None:
+        found.append(training.EarlyStopping(options.patience, options.monitor))
+    elif options.monitor is not None:
+        found.append(training.KeepBest(options.monitor))
+    if folder is not None:
+        found.append(
+            training.Checkpoint(
+                folder, options.checkpoint_every, steps=options.checkpoint_steps, keep=options.keep
+            )
+        )
+    return found
+
+
+def _tell_score(label, job, model, loss, options):
+    """Print how good a model is on the test images."""
+    score = job.test(model, loss, options.metrics)
+    size = len(job.data[3])
+    right = round(score.accuracy * size)
+    _print(label, f"{score.accuracy:.2%} ({right:,} of {size:,}), loss {score.loss:.4f}")
+    for name, value in score.metrics.items():
+        _print(f"  {name}", f"{value:.4f}" if isinstance(value, float) else value)
+
+
 def _print(label, text):
     """A line of the report; further lines of the text are indented."""
-    print(f"{label:<14}{str(text).replace(chr(10), chr(10) + ' ' * 14)}", flush=True)
+    print(f"{label:<13} {str(text).replace(chr(10), chr(10) + ' ' * 14)}", flush=True)
 
 
 def _ignore(*anything):
-    """Print nothing; as ``on_epoch``, go on."""
+    """Print nothing."""
 
 
-def _describe(job, model, options, tell):
+def _describe(job, options, tell):
     """What is trained, and on what."""
+    model, _, optimizer, _ = job.build()
     x_train, _, x_test, _ = job.data
     tell("model", f"{model}\n{parameter_count(model):,} parameters")
     tell(
         "data",
         f"{options.data}: {len(x_train):,} images to learn, {len(x_test):,} to test, "
-        f"{x_train.shape[1]} pixels each",
+        f"{x_train[0].size} pixels each"
+        + (f";\n{job.validation:.0%} of those to learn are to validate on" * bool(job.validation)),
     )
-    settings = ", ".join(f"{name} {value:g}" for name, value in job.optimizer_options.items())
-    tell("optimizer", f"{job.optimizer}: {settings}; batches of {job.batch_size}, seed {job.seed}")
+    tell("optimizer", f"{_in_words(optimizer)}; batches of {job.batch_size}, seed {job.seed}")
+    if job.schedule is not None:
+        tell("schedule", job.schedule)
     tell("backend", _backend_in_words())
+
+
+def _in_words(optimizer):
+    """An optimizer, and those of its options that are neither off nor unset."""
+    options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params" and v}
+    return f"{type(optimizer).__name__}: " + ", ".join(f"{k} {v}" for k, v in options.items())
 
 
 def _backend_in_words():
@@ -269,11 +296,16 @@ def _compiled_since(before):
 
 def _print_epoch(history):
     epoch = history[-1]
-    print(
-        f"  {epoch['epoch']:>4}  loss {epoch['loss']:.4f}  accuracy {epoch['accuracy']:7.2%}  "
-        f"{epoch['samples_per_second']:>9,.0f} samples/s",
-        flush=True,
-    )
+    parts = [f"  {epoch['epoch']:>4}  loss {epoch['loss']:.4f}"]
+    if epoch["accuracy"] is not None:
+        parts.append(f"accuracy {epoch['accuracy']:7.2%}")
+    if epoch["validation_loss"] is not None:
+        parts.append(
+            f"validation loss {epoch['validation_loss']:.4f}, "
+            f"accuracy {epoch['validation_accuracy']:7.2%}"
+        )
+    parts.append(f"{epoch['samples_per_second']:>9,.0f} samples/s")
+    print("  ".join(parts), flush=True)
 
 
 def _compare(job):

@@ -36,6 +36,7 @@ from .sort import *
 from .special import *
 from .statistics import *
 from .svd import *
+from .tally import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}
 for _name in _elementwise:

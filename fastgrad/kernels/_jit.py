@@ -128,8 +128,9 @@ def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_erro
         if not policy.started:
             policy.start()
         code = entry(CELLS, n, work + 0.0, *arguments)
-        if code:
-            on_error(code, *arguments)
+        if code:  # what is being recorded hides its values
+            plain = (np.asarray(x) if isinstance(x, np.ndarray) else x for x in arguments)
+            on_error(code, *plain)
         if _record.recorder is not None:
             note(name, arguments, on_error)
 

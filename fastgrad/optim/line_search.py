@@ -19,6 +19,8 @@ def dot(a, b):
 class WholeLossOptimizer(Optimizer):
     """Base of the optimizers that call a closure several times in a step; one group only."""
 
+    closure = "gradients"  # what the closure is to compute: ``fit`` makes it
+
     def __init__(self, params, defaults):
         super().__init__(params, defaults)
         self._params = self.param_groups[0]["params"]

@@ -43,6 +43,7 @@ class NewtonCG(WholeLossOptimizer):
     tensor([1.0000, 1.0000], dtype=fastgrad.float64, requires_grad=True)
     """
 
+    closure = "loss"
     searches = ("strong_wolfe", "backtracking")
 
     def __init__(

@@ -25,3 +25,4 @@ from .sort import *
 from .special import *
 from .statistics import *
 from .svd import *
+from .tally import *
