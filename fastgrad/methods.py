@@ -4,7 +4,8 @@ import numpy as np
 
 from . import differentiate, ops
 from .backend import K
-from .inplace import copy_, fill_, fill_diagonal_, in_place, in_place_view, zero_
+from .inplace import copy_, fill_, fill_diagonal_, in_place_view, zero_
+from .ops._inplace import in_place
 from .ops.index import assign, getitem, parse_key, put
 from .tape import mode
 from .tensor import Tensor

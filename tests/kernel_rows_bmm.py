@@ -1,4 +1,4 @@
-"""Rows of the kernels for batches of matrix products, and of two others; see ``kernel_cases``."""
+"""Rows of the kernels for batches of matrix products; see ``kernel_cases``."""
 
 from kernel_cases import Row
 
@@ -8,7 +8,6 @@ _SIZES = (
     (2, 130, 300, 140), (9, 104, 110, 120),
 )  # fmt: skip
 _BENCH = ((64, 32, 32, 32), (8, 256, 256, 256), (32, 64, 64, 64))
-_SHAPES = ((), (0,), (7,), (33,), (5, 17), (3, 4, 5), (70_001,))
 
 
 def _flops(n, i, k, j):
@@ -29,8 +28,4 @@ ROWS = (
         _SIZES, _BENCH, flops=_flops),
     Row("matmul", lambda m, i, k, j: (m.normal(k, i).T, m.normal(j, k).T),
         ((3, 4, 5), (17, 33, 65), (64, 64, 3), (200, 300, 1)), label="turned"),
-    Row("squared_difference", lambda m, *s: (m.normal(*s), m.normal(*s)),
-        _SHAPES, ((1000,), (1_000_000,)), moved=lambda n: 3 * n),
-    Row("scaled_difference", lambda m, *s: (m.normal(*s), m.normal(*s), m.normal()),
-        _SHAPES, ((1000,), (1_000_000,)), moved=lambda n: 3 * n),
 )  # fmt: skip

@@ -183,11 +183,6 @@ def _batch_norm(x, weight, bias, eps=1e-5):
     return x_hat * weight.reshape(shape) + bias.reshape(shape)
 
 
-def _squared_error(x, target, reduction="mean"):
-    square = (x - target) ** 2
-    return {"mean": np.mean, "sum": np.sum, "none": lambda s: s}[reduction](square)
-
-
 def _dropout(x, p):
     fg.manual_seed(3)
     return fg.dropout(x, p=p)
@@ -266,15 +261,6 @@ CASES = (
         special=False,
     ),
     Case("nll_loss", F.nll_loss, _nll, _losses(), errors=_loss_errors("nll_loss"), special=False),
-    Case(
-        "mse_loss", F.mse_loss, _squared_error,
-        tuple(Sample(((3, 4), (3, 4)), {"reduction": r}) for r in ("mean", "sum", "none")),
-        errors=(
-            ((np.zeros(3), np.zeros((3, 1))), {}, ValueError, "mse_loss: x has shape"),
-            ((np.zeros(3), np.zeros(3)), {"reduction": "x"}, ValueError, "unknown reduction"),
-            ((np.zeros(0), np.zeros(0)), {}, ValueError, "mse_loss: the batch is empty"),
-        ),
-    ),
     Case(
         "batch_norm", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), _batch_norm,
         (Sample(((5, 3), (3,), (3,))), Sample(((4, 2, 7), (2,), (2,))),

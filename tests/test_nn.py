@@ -297,7 +297,7 @@ def _everything(nn):
 
 
 def test_text():
-    assert repr(nn.Dropout(0.25)) == "Dropout(p=0.25)"
+    assert repr(nn.Dropout(0.25)) == "Dropout(p=0.25, inplace=False)"
     assert repr(nn.Sequential()) == "Sequential()"
     assert repr(nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Tanh()))) == (
         "Sequential(\n"

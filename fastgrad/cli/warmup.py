@@ -106,6 +106,7 @@ def _special(kernels, np, dtype):
 def _losses(kernels, np, dtype):
     x, labels, one = np.zeros((8, 5), dtype), np.zeros(8, np.int64), np.ones((), dtype)
     many, most = np.zeros((1024, 8), dtype), np.zeros(1024, np.int64)
+    wide, classes = np.zeros((1024, 2, 8), dtype), np.zeros((8, 5), np.int64)
     for name in ("softmax", "log_softmax"):
         yield lambda name=name: getattr(kernels, f"{name}_forward")(x)
         yield lambda name=name: getattr(kernels, f"{name}_backward")(x, x)
@@ -118,6 +119,24 @@ def _losses(kernels, np, dtype):
         _, divisor = kernels.nll_loss_forward(x, labels)
         kernels.nll_loss_backward(one, x.shape, labels, divisor)
 
+    def soft_cross_entropy():
+        _, log_total = kernels.soft_cross_entropy_forward(x, x)
+        kernels.soft_cross_entropy_backward(one, x, x, log_total)
+        kernels.soft_cross_entropy_target_backward(one, x, log_total)
+
+    def margins():
+        kernels.multi_margin_forward(x, labels)
+        kernels.multi_margin_backward(one, x, labels)
+        _, own = kernels.multilabel_margin_forward(x, classes)
+        kernels.multilabel_margin_backward(one, x, classes, own)
+
+    def maxout():
+        kernels.maxout_backward(many, wide, kernels.maxout_forward(wide))
+
+    yield soft_cross_entropy
+    yield margins
+    yield maxout
+    yield lambda: kernels.uniform(8, dtype, 0.0, 1.0, np.zeros(2, np.uint64))
     yield lambda: kernels.tally(one.reshape(1), x, labels, -100, 8, True, np.zeros(4))
     yield lambda: cross_entropy(x, labels)
     yield lambda: cross_entropy(many, most)

@@ -13,6 +13,7 @@ is first called, an element-wise one when it is first looked up.
 """
 
 from ._ufunc import Elementwise
+from .activation import *
 from .arithmetic import *
 from .augment import *
 from .bmm import *
@@ -23,14 +24,17 @@ from .counts import *
 from .functions import *
 from .gather import *
 from .index import *
+from .loss import *
+from .margin import *
 from .matmul import *
+from .maxout import *
 from .mix import *
-from .mse import *
 from .norm import *
 from .optim import *
 from .random import *
 from .reduce import *
 from .scan import *
+from .soft_labels import *
 from .softmax import *
 from .sort import *
 from .special import *

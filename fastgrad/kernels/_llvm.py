@@ -135,6 +135,9 @@ class Expr:
     def less(self, other):
         return self._compare("<", other)
 
+    def at_most(self, other):
+        return self._compare("<=", other)
+
     def equal(self, other):
         return self._compare("==", other)
 

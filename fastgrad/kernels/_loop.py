@@ -189,19 +189,25 @@ _FAST_PATH = """
 """
 
 
-def _mixes(inputs):
-    """Which operands are arrays (a) and which numbers (s), in the mixes that have a fast path."""
+def _mixes(inputs, numbers=0):
+    """Which operands are arrays (a) and which numbers (s), in the mixes that have a fast path.
+
+    numbers   how many operands, the last ones, are numbers in all of them
+    """
+    if numbers:
+        return [mix + "s" * numbers for mix in _mixes(inputs - numbers)]
     mixes = ["a" * inputs] + ["a" * k + "s" + "a" * (inputs - k - 1) for k in range(inputs)]
     return mixes + (["ass"] if inputs == 3 else [])
 
 
-def _loop_source(inputs, flags):
+def _loop_source(inputs, flags, numbers):
     """Source of a loop with ``inputs`` inputs: a fast path for each mix of arrays and numbers.
 
-    flags   whether the first input is of bools, which the formula gets as 1.0 and 0.0
+    flags     whether the first input is of bools, which the formula gets as 1.0 and 0.0
+    numbers   how many of the last inputs are expected to be numbers
     """
     paths = []
-    for mix in _mixes(inputs):
+    for mix in _mixes(inputs, numbers):
         if flags and mix[0] == "s":
             continue
         conditions = [f"steps[{inputs}] == itemsize"]
@@ -237,7 +243,7 @@ def _loop_source(inputs, flags):
     return _LOOP.format(fast_paths="".join(paths), out=inputs, scalars=", ".join(scalars))
 
 
-def compile_loop(name, formula, dtype, flags=False):
+def compile_loop(name, formula, dtype, flags=False, numbers=0):
     """The loop of a formula on scalars, compiled for a float type."""
     inputs = formula.__code__.co_argcount
     scope = {
@@ -248,7 +254,7 @@ def compile_loop(name, formula, dtype, flags=False):
     scope |= {"flag": flag, "boolean": np.bool_}
     scope |= {"formula": register_jitable(formula), "dtype": dtype.type}
     scope |= {"itemsize": dtype.itemsize, "zero": dtype.type(0), "__name__": __name__}
-    exec(compile(_loop_source(inputs, flags), f"<loop of {name}>", "exec"), scope)
+    exec(compile(_loop_source(inputs, flags, numbers), f"<loop of {name}>", "exec"), scope)
     return compile_callback(scope["loop"], LOOP_SIGNATURE, f"ufunc.{name}-{dtype.name}")
 
 

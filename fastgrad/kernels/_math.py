@@ -7,6 +7,8 @@ tests/test_math.py measures the error of each function over its whole range.
 from ._llvm import Expr
 
 _LOG2E = 1.4426950408889634
+_ROOT_HALF = 0.7071067811865476
+_DENSITY = 0.3989422804014327  # of the normal distribution, at its mean
 _EXP = {  # (exp(r) - 1 - r) / r² on |r| <= ln(2) / 2
     True: (0.5, 0.166665769896987757, 0.0416665546172045742, 0.00836317905272257737,
            0.00139261835877134945),
@@ -23,6 +25,13 @@ _LOG1P = (  # (log1p(f) - f + f²/2) / f³ on √½ - 1 <= f <= √2 - 1, float3
     0.333333126, -0.250000096, 0.200021192, -0.1666799618, 0.1421954128, -0.1240557464,
     0.1188823156, -0.1167577669, 0.06746642088,
 )  # fmt: skip
+_SOFTPLUS = {  # (log((1+s)/(1-s)) / s - 2) / s², as a polynomial in s², on 0 <= s <= 1/3
+    True: (0.6666666732, 0.3999970633, 0.2859235799, 0.217065758, 0.2322432922),
+    False: (0.666666666666666586, 0.400000000000145827, 0.285714285671087572,
+            0.22222222717427863, 0.181817894361328582, 0.153855700649586231,
+            0.133141442096549362, 0.120010728095907125, 0.0880073848614467388,
+            0.161640456119435322),
+}  # fmt: skip
 _TANH_ABOVE, _TANH_BELOW = (  # tanh(x) / x as a ratio of polynomials in x² on |x| <= 9, float32
     (0.99999997835664123, 0.13377764968105318, 0.0034917149565033617, 2.0545290645177614e-05,
      1.3266074584043211e-08),
@@ -65,6 +74,18 @@ _MANTISSA = {True: (23, 127), False: (52, 1023)}  # bits, exponent bias
 
 def exp(x):
     """e^x = 2^n · e^r with n = round(x / ln 2); 2^n in two factors reaches 0, subnormals and ∞."""
+    power, half, rest = _reduced_exp(x)
+    return (power + 1.0) * half * rest
+
+
+def expm1(x):
+    """``eˣ - 1 = 2^n · (e^r - 1) + (2^n - 1)``, which near 0, where n is 0, keeps its digits."""
+    power, half, rest = _reduced_exp(x)
+    return (half * power + (half - x.like(1.0) / rest)) * rest
+
+
+def _reduced_exp(x):
+    """(e^r - 1, 2^a, 2^b) with e^x = e^r · 2^a · 2^b, |r| <= ln(2) / 2."""
     single, builder = x.single, x.builder
     low, high = (-104.0, 89.0) if single else (-746.0, 710.0)
     # Clamped by selects that keep NaN: every comparison with NaN is false.
@@ -76,7 +97,7 @@ def exp(x):
     n = shifted - magic
     ln2_high, ln2_low = _LN2[single]
     r = n.fma(-ln2_low, n.fma(-ln2_high, x))
-    p = (r * r).fma(r.polynomial(*_EXP[single]), r) + 1.0
+    p = (r * r).fma(r.polynomial(*_EXP[single]), r)
     count = builder.sub(shifted.bits(), x.like(magic).bits())
     half = builder.ashr(count, x.int_constant(1))
 
@@ -84,7 +105,7 @@ def exp(x):
         biased = builder.add(k, x.int_constant(bias))
         return x.from_bits(builder.shl(biased, x.int_constant(bits)))
 
-    return p * power_of_two(half) * power_of_two(builder.sub(count, half))
+    return p, power_of_two(half), power_of_two(builder.sub(count, half))
 
 
 def log(x):
@@ -96,7 +117,7 @@ def log(x):
     subnormal = x.less(tiny)
     scaled = subnormal.select(x * scale, x)
     # Subtracting the bits of √½ puts the exponent where the significand crosses √½, not 1.
-    offset = builder.sub(scaled.bits(), x.like(0.7071067811865476).bits())
+    offset = builder.sub(scaled.bits(), x.like(_ROOT_HALF).bits())
     exponent = builder.ashr(offset, x.int_constant(bits))
     mantissa = builder.sub(scaled.bits(), builder.shl(exponent, x.int_constant(bits)))
     e = Expr(builder, builder.sitofp(exponent, x.value.type))
@@ -116,6 +137,14 @@ def log(x):
     result = x.greater(0.0).select(result, x.like(float("nan")))
     result = x.equal(0.0).select(x.like(float("-inf")), result)
     return x.ordered().select(result, x)
+
+
+def softplus(x):
+    """max(x, 0) + log(1 + u) with u = e^-|x|; 1 + u = (1 + s) / (1 - s) for s = u / (u + 2)."""
+    u = exp(-x.abs())
+    s = u / (u + 2.0)
+    z = s * s
+    return x.maximum(0.0) + (s * z).fma(z.polynomial(*_SOFTPLUS[x.single]), s + s)
 
 
 def tanh(x):
@@ -145,10 +174,21 @@ def sqrt(x):
 
 def erf(x):
     """Near 0 x · P(x²); beyond 1, 1 - e^(-x²) · Q, whose second term stays below 0.16."""
+    return _erf(x, exp(-(x * x)))
+
+
+def _erf(x, e):
+    """``erf(x)``, where e^(-x²) is known."""
     size = x.abs()
     near = x * (x * x).polynomial(*_ERF_NEAR[x.single])
     bound = 4.0 if x.single else 6.0
     y = size.greater(bound).select(x.like(bound), size)
     q = ((y - 2.5) / (y + 2.5)).polynomial(*_ERF_FAR[x.single])
-    far = (x.like(1.0) - exp(-(y * y)) * q).copysign(x)
+    far = (x.like(1.0) - e * q).copysign(x)
     return size.greater(1.0).select(far, near)
+
+
+def gelu_slope(x):
+    """Φ(x) + x · Φ'(x), with one exponential for both."""
+    e = exp(x * x * -0.5)
+    return (_erf(x * _ROOT_HALF, e) + 1.0) * 0.5 + x * (e * _DENSITY)

@@ -76,12 +76,16 @@ def _unary(formula, name):
     return intrinsic(declare)
 
 
+absolute = _unary(Expr.abs, "absolute")
 exp = _unary(_math.exp, "exp")
+expm1 = _unary(_math.expm1, "expm1")
 log = _unary(_math.log, "log")
+softplus = _unary(_math.softplus, "softplus")
 tanh = _unary(_math.tanh, "tanh")
 sigmoid = _unary(_math.sigmoid, "sigmoid")
 sqrt = _unary(_math.sqrt, "sqrt")
 erf = _unary(_math.erf, "erf")
+gelu_slope = _unary(_math.gelu_slope, "gelu_slope")
 
 
 @intrinsic
@@ -116,6 +120,17 @@ def if_greater(typing_context, a, b, yes, no):
     def codegen(context, builder, sig, args):
         x, y, chosen, other = (Expr(builder, arg) for arg in args)
         return x.greater(y).select(chosen, other).value
+
+    return a(a, a, a, a), codegen
+
+
+@intrinsic
+def if_at_most(typing_context, a, b, yes, no):
+    """``yes`` where ``a <= b``, else ``no`` (also where either is NaN), for floats or vectors."""
+
+    def codegen(context, builder, sig, args):
+        x, y, chosen, other = (Expr(builder, arg) for arg in args)
+        return x.at_most(y).select(chosen, other).value
 
     return a(a, a, a, a), codegen
 

@@ -53,16 +53,17 @@ class Elementwise:
     cost      nanoseconds per float32, or per element of a type that is borrowed
     numpy     the ufunc whose loops are borrowed for other types than the formula's, if any
     flags     whether the first argument is bool, 1.0 or 0.0 to the formula
+    numbers   how many of the last arguments are expected to be numbers: arrays work, but slowly
     """
 
     all: ClassVar = []
 
-    def __init__(self, formula, cost, numpy=None, flags=False, compiles=True):
+    def __init__(self, formula, cost, numpy=None, flags=False, numbers=0, compiles=True):
         self.formula = formula
         self.cost = cost
         self.name = formula.__name__
         self.inputs = formula.__code__.co_argcount
-        self.numpy, self.flags, self.compiles = numpy, flags, compiles
+        self.numpy, self.flags, self.numbers, self.compiles = numpy, flags, numbers, compiles
         self._ufunc = None
         self.all.append(self)
 
@@ -82,7 +83,7 @@ class Elementwise:
             return borrowed
         own = []
         for dtype in _FLOATS:
-            loop = compile_loop(self.name, self.formula, dtype, self.flags)
+            loop = compile_loop(self.name, self.formula, dtype, self.flags, self.numbers)
             _alive.append(loop)
             types = (dtype,) * count
             own.append(_Loop((_BOOL, *types[1:]) if self.flags else types, loop.address))
@@ -156,9 +157,9 @@ class Elementwise:
         _record.recorder.note(self.name, arrays)
 
 
-def elementwise(*, cost, numpy=None, flags=False):
+def elementwise(*, cost, numpy=None, flags=False, numbers=0):
     """Declare an element-wise kernel by its formula; see ``Elementwise``."""
-    return lambda formula: Elementwise(formula, cost, numpy, flags)
+    return lambda formula: Elementwise(formula, cost, numpy, flags, numbers)
 
 
 def borrowed(numpy, *, cost):

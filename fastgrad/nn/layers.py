@@ -105,27 +105,6 @@ class BatchNorm1d(Module):
         )
 
 
-class Dropout(Module):
-    """In training, sets elements to 0 with probability p and scales the others by 1 / (1 - p).
-
-    >>> import fastgrad as fg
-    >>> fg.nn.Dropout(0.5).eval()(fg.ones(2))
-    tensor([1., 1.])
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"Dropout: p = {p} is not a probability from 0 to 1")
-        self.p = p
-
-    def forward(self, x):
-        return ops.dropout(x, self.p, self.training)
-
-    def extra_repr(self):
-        return f"p={self.p}"
-
-
 class Flatten(Module):
     """Merges the axes from ``start_dim`` to ``end_dim``: (N, C, H, W) to (N, C · H · W).
 

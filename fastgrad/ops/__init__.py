@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from .activation import *
 from .arithmetic import *
 from .assemble import *
 from .bounds import *
@@ -15,10 +16,12 @@ from .einsum import *
 from .functions import *
 from .functions import relu_backward, sigmoid_backward, tanh_backward
 from .gather import *
+from .gating import *
 from .index import *
 from .join import *
 from .linear import *
 from .loss import *
+from .margin import *
 from .matmul import *
 from .matmul import bmm_nt, bmm_tn
 from .norm import *
@@ -31,16 +34,18 @@ from .reduce import *
 from .rounding import *
 from .scan import *
 from .shape import *
+from .similarity import *
 from .softmax import *
 from .sort import *
 from .special import *
 from .statistics import *
 
 _FILES = (
-    "arithmetic", "assemble", "bounds", "comparison", "copy", "diagonal", "differences",
-    "distance", "einsum", "functions", "gather", "index", "join", "linear", "loss", "matmul",
-    "norm", "place", "powers", "quantiles", "random", "rearrange", "reduce", "rounding", "scan",
-    "shape", "softmax", "sort", "special", "statistics",
+    "activation", "arithmetic", "assemble", "bounds", "comparison", "copy", "diagonal",
+    "differences", "distance", "einsum", "functions", "gating", "gather", "index", "join",
+    "linear", "loss", "margin", "matmul", "norm", "place", "powers", "quantiles", "random",
+    "rearrange", "reduce", "rounding", "scan", "shape", "similarity", "softmax", "sort",
+    "special", "statistics",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

@@ -9,11 +9,11 @@ from ..lifting import op
 from ..tape import as_array
 from ..tensor import Tensor
 from ._family import T
+from ._reduction import REDUCTIONS as _REDUCTIONS
+from ._reduction import checked
 from .reduce import check_dims
 
 __all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax"]
-
-_REDUCTIONS = ("mean", "sum", "none")
 
 
 def _along_last(name, x, dim, dtype, forward, backward):
@@ -178,34 +178,87 @@ def _of_each_row(grad, divisor):
     return (grad / Tensor(divisor)).reshape(-1, 1)
 
 
+@op(name="cross_entropy")
+def _soft_cross_entropy(x, target, weight, *, reduction, label_smoothing):
+    x, target = contiguous(x), contiguous(target)
+    options = weight, label_smoothing
+    out, log_total = K.soft_cross_entropy_forward(x, target, *options)
+    factor = 1.0
+    if reduction == "mean":
+        out, factor = K.mean(out), 1.0 / len(x)
+    elif reduction == "sum":
+        out = K.sum(out)
+
+    def of_x(grad):
+        grad = K.mul(grad, factor)
+        return K.soft_cross_entropy_backward(grad, x, target, log_total, weight, label_smoothing)
+
+    def of_target(grad):
+        grad = K.mul(grad, factor)
+        return K.soft_cross_entropy_target_backward(grad, x, log_total, weight, label_smoothing)
+
+    return as_array(out), (of_x, of_target)
+
+
+@_soft_cross_entropy.composed_of
+def _(x, target, weight, *, reduction, label_smoothing):
+    shares = target * (1.0 - label_smoothing) + label_smoothing / x.shape[1]
+    shares = shares if weight is None else shares * weight
+    loss = -(shares * log_softmax(x, dim=1)).sum(dim=1)
+    return loss if reduction == "none" else getattr(T, reduction)(loss)
+
+
+def _of_probabilities(x, target, weight, reduction, label_smoothing):
+    """The cross-entropy of scores and of a probability of each class, in x's shape."""
+    axis = 0 if x.ndim == 1 else 1
+    rows = x.shape[:axis] + x.shape[axis + 1 :]
+    weights = weight.data if isinstance(weight, Tensor) else weight
+    _check_classification("cross_entropy", x, np.zeros(rows, np.int64), weights, reduction)
+    if target.dtype != x.dtype:
+        raise TypeError(
+            f"cross_entropy: expected probabilities of x's type, {x.dtype}, got {target.dtype}"
+        )
+    options = {"reduction": reduction, "label_smoothing": label_smoothing}
+    if x.ndim == 2:
+        return _soft_cross_entropy(x, target, weight, **options)
+    loss = _soft_cross_entropy(_class_last(x), _class_last(target), weight, **options)
+    return loss.reshape(rows) if reduction == "none" else loss
+
+
 def cross_entropy(
-    x, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0
-):
+    x, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
+    label_smoothing=0.0,
+):  # fmt: skip
     """Softmax and negative log-likelihood in one: ``-log softmax(x)[target]``.
 
     x                scores (N, C), (C,) or (N, C, \\*)
     target           labels from 0 to C - 1, any integer type: (N,), () or (N, \\*); or a
-                     probability of each class, of x's shape and type, through which gradients
-                     flow, too: then it is ``-Σ target · weight · log softmax(x)``
+                     probability of each class, of x's shape and type, then the loss of a row is
+                     ``-Σ target · log softmax(x)``, and target has a gradient, too
     weight           weight of each class (C,)
-    ignore_index     label of rows that do not count
+    ignore_index     label of rows that do not count; not for probabilities
     reduction        "mean" (over the labels' weights; of probabilities, over the rows), "sum" or
                      "none"
     label_smoothing  share ε of the target spread evenly over all classes
+    size_average, reduce  PyTorch's former names of reductions
 
-    Raises ``TypeError`` for labels of a wrong type, ``IndexError`` for one out of range,
+    Raises ``TypeError`` for a target of the wrong type, ``IndexError`` for a label out of range,
     ``ValueError`` for shapes that do not fit and for the mean of an empty batch.
 
     >>> import fastgrad as fg
     >>> fg.cross_entropy(fg.tensor([[2.0, 0.0], [0.0, 0.0]]), fg.tensor([0, 1]))
     tensor(0.4100)
+    >>> fg.cross_entropy(fg.tensor([[2.0, 0.0]]), fg.tensor([[0.5, 0.5]]))
+    tensor(1.1269)
     """
+    if size_average is not None or reduce is not None:
+        reduction = checked("cross_entropy", reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not from 0 to 1")
-    if target.shape == x.shape and target.dtype.kind == "f":
+    if target.dtype.kind == "f" and target.shape == x.shape:
         if ignore_index >= 0:
             raise ValueError("cross_entropy: ignore_index is for labels, not for probabilities")
-        return _cross_entropy_of_shares(x, target, weight, reduction, label_smoothing)
+        return _of_probabilities(x, target, weight, reduction, label_smoothing)
     loss = _cross_entropy if x.ndim == 2 else _by_rows(_cross_entropy)
     return loss(
         x,
@@ -215,22 +268,6 @@ def cross_entropy(
         reduction=reduction,
         label_smoothing=label_smoothing,
     )
-
-
-def _cross_entropy_of_shares(x, target, weight, reduction, smoothing):
-    """Cross entropy of scores and probabilities of one shape, (N, C, \\*) or (C,)."""
-    axis = 0 if x.ndim == 1 else 1
-    rows = x.shape[:axis] + x.shape[axis + 1 :]
-    weights = weight.data if isinstance(weight, Tensor) else weight
-    _check_classification("cross_entropy", x, np.zeros(rows, np.int64), weights, reduction)
-    if target.dtype != x.dtype:
-        raise TypeError(f"cross_entropy: target is {target.dtype}, x is {x.dtype}")
-    if smoothing:
-        target = T.add(T.mul(target, 1.0 - smoothing), smoothing / x.shape[axis])
-    if weight is not None:
-        target = T.mul(target, T.reshape(weight, (-1,) + (1,) * (x.ndim - 1 - axis)))
-    loss = T.neg(T.sum(T.mul(log_softmax(x, axis), target), axis))
-    return loss if reduction == "none" else getattr(T, reduction)(loss)
 
 
 @op(name="nll_loss")
@@ -250,12 +287,16 @@ def _(grad, target, shape, divisor, weight, options):
     return (-_of_each_row(grad, divisor) * shares,)
 
 
-def nll_loss(x, target, weight=None, *, ignore_index=-100, reduction="mean"):
+def nll_loss(
+    x, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
+):
     """Negative log-likelihood ``-x[target]`` of log-probabilities x; see ``cross_entropy``.
 
     >>> import fastgrad as fg
     >>> fg.nll_loss(fg.tensor([[-0.5, -1.0]]), fg.tensor([1]))
     tensor(1.)
     """
+    if size_average is not None or reduce is not None:
+        reduction = checked("nll_loss", reduction, size_average, reduce)
     loss = _nll_loss if x.ndim == 2 else _by_rows(_nll_loss)
     return loss(x, target, weight, ignore_index=ignore_index, reduction=reduction)

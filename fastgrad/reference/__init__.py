@@ -2,6 +2,7 @@
 benchmarks, and the backend where Numba is missing (``FASTGRAD_BACKEND=numpy``).
 """
 
+from .activation import *
 from .arithmetic import *
 from .augment import *
 from .bmm import *
@@ -12,14 +13,17 @@ from .counts import *
 from .functions import *
 from .gather import *
 from .index import *
+from .loss import *
+from .margin import *
 from .matmul import *
+from .maxout import *
 from .mix import *
-from .mse import *
 from .norm import *
 from .optim import *
 from .random import *
 from .reduce import *
 from .scan import *
+from .soft_labels import *
 from .softmax import *
 from .sort import *
 from .special import *

@@ -1,8 +1,10 @@
 """NumPy twins of ``fastgrad.kernels.random``: the same bits."""
 
+import math
+
 import numpy as np
 
-__all__ = ["draw", "dropout"]
+__all__ = ["draw", "dropout", "uniform"]
 
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -29,8 +31,19 @@ def _philox(ticket, blocks):
     return np.stack([a, b, c, d], axis=1)
 
 
-def dropout(x, p, ticket):
+def dropout(x, p, ticket, scale=None, shift=0.0, dropped=0.0):
     numbers = _philox(ticket, -(-x.size // 4)).ravel()[: x.size].reshape(x.shape)
     keep = numbers >= np.uint64(round(p * 2.0**32))
-    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
-    return np.where(keep, x * scale, x.dtype.type(0))
+    if scale is None:
+        scale = 1 / (1 - p) if p < 1 else 0
+    kept = x * x.dtype.type(scale) + x.dtype.type(shift)
+    return np.where(keep, kept, x.dtype.type(dropped))
+
+
+def uniform(shape, dtype, low, high, ticket):
+    dtype = np.dtype(dtype)
+    count = math.prod(shape)
+    numbers = _philox(ticket, -(-count // 4)).ravel()[:count].reshape(shape)
+    drop, bits = (9, 23) if dtype == np.float32 else (0, 32)
+    share = ((numbers >> np.uint64(drop)).astype(np.float64) + 0.5) * 2.0**-bits
+    return dtype.type(low) + share.astype(dtype) * dtype.type(high - low)
