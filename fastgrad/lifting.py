@@ -11,7 +11,7 @@ Arrays are positional, attributes keyword-only. The pull-back closes over arrays
 so that no reference cycle can arise. With one array it is ``vjp(grad)``. With several it is a tuple
 of functions, one for each (None or left out where there is no gradient), or, where gradients share
 work, one function ``vjp(grad, needs)`` that returns a gradient for each, None where ``needs`` is
-False.
+False. A rule with a tuple of results gets a list of their gradients, None where nothing came back.
 
 What a pull-back closes over under the name of a parameter, or as ``out``, counts as saved: if
 that tensor is changed in place later, backward says so instead of computing a wrong gradient.
@@ -24,7 +24,7 @@ from functools import partial, wraps
 import numpy as np
 
 from .differentiate import grad as gradients
-from .tape import Node, mode, recording
+from .tape import Node, Parcel, mode, recording
 from .tensor import Tensor
 from .watch import look, watch
 
@@ -95,7 +95,8 @@ def op(rule=None, *, name=None, linear=False, adds=False):
         if recording.active is not None and recording.here():
             arrays = recording.active.operands(operands, arrays)
         out, vjp = rule(*arrays, **attributes)
-        result = Tensor(out)
+        several = type(out) is tuple
+        result = Tensor(out[0] if several else out)
         base = result.data.base
         if base is not None:
             for x in operands:
@@ -127,7 +128,7 @@ def op(rule=None, *, name=None, linear=False, adds=False):
             result._node = Node(lifted, vjp, inputs, needs, saved, attributes, result.data)
         if watch.on:
             look(lifted, operands, attributes, result)
-        return result
+        return _results(result, out) if several else result
 
     def differentiable(*formulas):
         lifted.again = partial(_by_formulas, parameters, formulas)
@@ -141,6 +142,35 @@ def op(rule=None, *, name=None, linear=False, adds=False):
     lifted.again, lifted.adds = _by_adjoint if linear else None, adds
     lifted.__name__ = lifted.__qualname__ = name
     return lifted
+
+
+class Operation:
+    """What stands in a node for its operation: a name, and the pull-back on tensors."""
+
+    __slots__ = ("__name__", "again")
+
+    def __init__(self, name, again):
+        self.__name__, self.again = name, again
+
+
+def port(whole, name, index, count, array):
+    """A node for one of several results, which sends what arrives to ``whole``, that of all."""
+    operation = Operation(name, lambda node, grad, needs: (Parcel(grad, index, count),))
+    return Node(operation, lambda grad: Parcel(grad, index, count), [whole], [True], (), {}, array)
+
+
+def _results(whole, arrays):
+    """The results of an operation that has several; ``whole`` has the node that stands for all.
+
+    They share their count of changes: what changes one in place has changed a result.
+    """
+    node, results = whole._node, tuple(Tensor(array) for array in arrays)
+    for k, result in enumerate(results):
+        result._version = whole._version
+        if node is not None:
+            result._node = port(node, node.name, k, len(arrays), result.data)
+            result._requires_grad = True
+    return results
 
 
 def _bind(name, parameters, options, operands, attributes):
@@ -208,6 +238,9 @@ def _by_composition(parameters, function, node, grad, needs):
         inputs.append(value)
     out = function(*inputs, **node.attributes)
     wanted = [x for x, need in zip(inputs, needs, strict=True) if need]
+    if type(grad) is list:  # of several results
+        arrived = [k for k, part in enumerate(grad) if part is not None]
+        out, grad = [out[k] for k in arrived], [grad[k] for k in arrived]
     found = iter(gradients(out, wanted, grad, create_graph=True, allow_unused=True))
     return [next(found) if need else None for need in needs]
 

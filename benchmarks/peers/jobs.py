@@ -21,6 +21,9 @@ JOBS = {
     },
     "64-32-10, batch 32, Adam": {"sizes": (64, 32, 10), "batch": 32, "optimizer": "adam"},
     "784-128-10, batch 200, Adam": {"sizes": (784, 128, 10), "batch": 200, "optimizer": "adam"},
+    "LSTM 128-128-128-10, length 50, batch 32, Adam": {
+        "sizes": (128, 128, 10), "layers": 2, "steps": 50, "batch": 32, "optimizer": "adam",
+    },
 }  # fmt: skip
 OPS = {
     "cross-entropy (256, 1000)": {"op": "cross_entropy", "shape": (256, 1000)},
@@ -63,22 +66,37 @@ def data(job):
     """(inputs, labels) of each batch."""
     rng = np.random.default_rng(0)
     size, features, classes = job["batch"], job["sizes"][0], job["sizes"][-1]
+    shape = (job["steps"], size, features) if "steps" in job else (size, features)
     return [
         (
-            rng.standard_normal((size, features), dtype=np.float32),
+            rng.standard_normal(shape, dtype=np.float32),
             rng.integers(0, classes, size),
         )
         for _ in range(BATCHES)
     ]
 
 
+def lstm_weights(job):
+    """(w_ih (4 · hidden, in), w_hh, b_ih, b_hh) of each layer of LSTMs."""
+    rng = np.random.default_rng(2)
+    inputs, hidden, _ = job["sizes"]
+    return [
+        [
+            rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(np.sqrt(hidden))
+            for shape in ((4 * hidden, below), (4 * hidden, hidden), 4 * hidden, 4 * hidden)
+        ]
+        for below in [inputs, *[hidden] * (job["layers"] - 1)]
+    ]
+
+
 def weights(job):
-    """(weight (in, out), bias) of each layer."""
+    """(weight (in, out), bias) of each layer; of a network of LSTMs the last one's only."""
     rng = np.random.default_rng(1)
+    sizes = job["sizes"][-2:] if "steps" in job else job["sizes"]
     return [
         (
             rng.uniform(-1, 1, (a, b)).astype(np.float32) / np.float32(np.sqrt(a)),
             np.zeros(b, np.float32),
         )
-        for a, b in pairwise(job["sizes"])
+        for a, b in pairwise(sizes)
     ]

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from jobs import ADAM, SGD, data, operands, weights
+from jobs import ADAM, SGD, data, lstm_weights, operands, weights
 
 import fastgrad as fg
 from fastgrad import nn
@@ -10,7 +10,23 @@ from fastgrad import nn
 VERSION = fg.__version__
 
 
-def _make(job, wrap):
+class _Lstm(nn.Module):
+    """Layers of LSTMs, and a linear one on what the last step gives."""
+
+    def __init__(self, job):
+        super().__init__()
+        inputs, hidden, classes = job["sizes"]
+        self.lstm = nn.LSTM(inputs, hidden, job["layers"])
+        self.head = nn.Linear(hidden, classes)
+        given = [x for layer in lstm_weights(job) for x in layer] + list(weights(job)[0])
+        for parameter, value in zip(self.parameters(), given, strict=True):
+            parameter.data[...] = value
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][-1])
+
+
+def _dense(job):
     layers, linears = [], []
     for k, (a, b) in enumerate(pairwise(job["sizes"])):
         linears.append(nn.Linear(a, b))
@@ -20,7 +36,12 @@ def _make(job, wrap):
             layers.append(nn.ReLU())
     for layer, (weight, bias) in zip(linears, weights(job), strict=True):
         layer.weight.data[...], layer.bias.data[...] = weight, bias
-    model, loss_function = nn.Sequential(*layers), nn.CrossEntropyLoss()
+    return nn.Sequential(*layers)
+
+
+def _make(job, wrap):
+    model = _Lstm(job) if "steps" in job else _dense(job)
+    loss_function = nn.CrossEntropyLoss()
     parameters = model.parameters()
     sgd = job["optimizer"] == "sgd"
     optimizer = fg.optim.SGD(parameters, **SGD) if sgd else fg.optim.Adam(parameters, **ADAM)

@@ -1,6 +1,7 @@
 """The steps in JAX, jitted, with donated parameters."""
 
 import os
+from functools import partial
 
 threads = os.environ["PEER_THREADS"]
 os.environ["XLA_FLAGS"] = (
@@ -9,7 +10,7 @@ os.environ["XLA_FLAGS"] = (
 
 import jax  # noqa: E402 - after its environment
 import jax.numpy as jnp  # noqa: E402
-from jobs import ADAM, SGD, data, weights  # noqa: E402
+from jobs import ADAM, SGD, data, lstm_weights, weights  # noqa: E402
 
 VERSION = jax.__version__
 
@@ -25,6 +26,22 @@ def _forward(params, x, batch_norm):
     return x
 
 
+def _lstm(params, x):
+    """Layers of LSTMs over x (steps, batch, inputs), each a scan; the last step's linear layer."""
+    for w_ih, w_hh, b_ih, b_hh in params["lstm"]:
+
+        def step(state, of_x, w_hh=w_hh):
+            h, c = state
+            i, f, g, o = jnp.split(of_x + h @ w_hh.T, 4, axis=1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        start = jnp.zeros((x.shape[1], w_hh.shape[1]), x.dtype)
+        _, x = jax.lax.scan(step, (start, start), x @ w_ih.T + b_ih + b_hh)
+    return x[-1] @ params["weight"] + params["bias"]
+
+
 def variants(job):
     """{name: step} of the library."""
     if "op" in job:
@@ -35,12 +52,16 @@ def variants(job):
         | ({"gain": jnp.ones_like(b), "shift": jnp.zeros_like(b)} if batch_norm else {})
         for w, b in weights(job)
     ]
+    forward = partial(_forward, batch_norm=batch_norm)
+    if "steps" in job:
+        layers = [[jnp.asarray(w) for w in layer] for layer in lstm_weights(job)]
+        params, forward = params[0] | {"lstm": layers}, _lstm
     if batch_norm:
         params[-1] = {name: params[-1][name] for name in ("weight", "bias")}
     batches = [(jnp.asarray(x), jnp.asarray(y)) for x, y in data(job)]
 
     def loss_of(params, x, y):
-        scores = jax.nn.log_softmax(_forward(params, x, batch_norm))
+        scores = jax.nn.log_softmax(forward(params, x))
         return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
 
     def sgd(params, state, x, y):

@@ -5,13 +5,31 @@ import shutil
 from itertools import pairwise
 
 import torch
-from jobs import ADAM, SGD, data, operands, weights
+from jobs import ADAM, SGD, data, lstm_weights, operands, weights
 
 VERSION = torch.__version__
 torch.set_num_threads(int(os.environ["PEER_THREADS"]))
 
 
-def _make(job, options, wrap=lambda step: step):
+class _Lstm(torch.nn.Module):
+    """Layers of LSTMs, and a linear one on what the last step gives."""
+
+    def __init__(self, job):
+        super().__init__()
+        inputs, hidden, classes = job["sizes"]
+        self.lstm = torch.nn.LSTM(inputs, hidden, job["layers"])
+        self.head = torch.nn.Linear(hidden, classes)
+        weight, bias = weights(job)[0]
+        given = [x for layer in lstm_weights(job) for x in layer] + [weight.T, bias]
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters(), given, strict=True):
+                parameter.copy_(torch.from_numpy(value))
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][-1])
+
+
+def _dense(job):
     layers, linears = [], []
     for k, (a, b) in enumerate(pairwise(job["sizes"])):
         linears.append(torch.nn.Linear(a, b))
@@ -23,7 +41,12 @@ def _make(job, options, wrap=lambda step: step):
         for layer, (weight, bias) in zip(linears, weights(job), strict=True):
             layer.weight.copy_(torch.from_numpy(weight.T))
             layer.bias.copy_(torch.from_numpy(bias))
-    model, loss_function = torch.nn.Sequential(*layers), torch.nn.CrossEntropyLoss()
+    return torch.nn.Sequential(*layers)
+
+
+def _make(job, options, wrap=lambda step: step):
+    model = _Lstm(job) if "steps" in job else _dense(job)
+    loss_function = torch.nn.CrossEntropyLoss()
     parameters = model.parameters()
     if job["optimizer"] == "sgd":
         optimizer = torch.optim.SGD(parameters, **SGD, **options)

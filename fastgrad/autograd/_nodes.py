@@ -1,17 +1,9 @@
 """Nodes that are made by hand: for functions of users, and for checkpoints."""
 
-from ..lifting import as_input
-from ..tape import Node, Parcel
+from ..lifting import Operation, as_input, port
 from ..tensor import Tensor
 
-
-class Operation:
-    """What stands in a node for its operation: a name, and the pull-back on tensors."""
-
-    __slots__ = ("__name__", "again")
-
-    def __init__(self, name, again):
-        self.__name__, self.again = name, again
+__all__ = ["Kept", "Operation", "port", "source"]
 
 
 def source(tensor):
@@ -37,9 +29,3 @@ class Kept:
     def tensor(self):
         """The tensor that was kept."""
         return as_input(self.array, self.source, self.cell)
-
-
-def port(whole, name, index, count, array):
-    """A node for one of several results, which sends what arrives to ``whole``, that of all."""
-    operation = Operation(name, lambda node, grad, needs: (Parcel(grad, index, count),))
-    return Node(operation, lambda grad: Parcel(grad, index, count), [whole], [True], (), {}, array)

@@ -67,6 +67,13 @@ def _products(kernels, np, dtype):
     yield lambda: kernels.bmm(zeros(3, 16, 16), zeros(3, 16, 16))
     yield lambda: kernels.bmm(zeros(3, 16, 16), zeros(3, 16, 1))  # dot products
 
+    def recurrent():
+        given = zeros(16, 8), None, None, zeros(32, 8), zeros(32, 8)
+        out, _, _, saved = kernels.recurrent_forward(*given, sizes=(16,))
+        kernels.recurrent_backward((out, None, None), given[0], out, saved, *given[3:], sizes=(16,))
+
+    yield recurrent
+
 
 def _reductions(kernels, np, dtype):
     x = np.ones((8, 1000), dtype)

@@ -32,6 +32,7 @@ from .mix import *
 from .norm import *
 from .optim import *
 from .random import *
+from .recurrent import *
 from .reduce import *
 from .scan import *
 from .soft_labels import *

@@ -28,8 +28,17 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
-from .container import Sequential
-from .distance import CosineSimilarity, PairwiseDistance
+from .container import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
+from .distance import (
+    CosineSimilarity,
+    PairwiseDistance,
+)
 from .dropout import (
     AlphaDropout,
     Dropout,
@@ -39,7 +48,11 @@ from .dropout import (
     FeatureAlphaDropout,
     StochasticDepth,
 )
-from .layers import BatchNorm1d, Flatten, Linear
+from .layers import (
+    BatchNorm1d,
+    Flatten,
+    Linear,
+)
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -62,15 +75,39 @@ from .loss import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from .module import Module, Parameter
-from .multitask import MultiHead, MultiTaskLoss
-from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
+from .module import (
+    Module,
+    Parameter,
+)
+from .multitask import (
+    MultiHead,
+    MultiTaskLoss,
+)
+from .recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUCell,
+    LSTMCell,
+    RNNBase,
+    RNNCell,
+    RNNCellBase,
+)
+from .softmax import (
+    LogSoftmax,
+    Softmax,
+    Softmax2d,
+    Softmin,
+)
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AlphaDropout",
     "BCELoss",
@@ -85,6 +122,7 @@ __all__ = [
     "Dropout3d",
     "FeatureAlphaDropout",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "Hardshrink",
     "Hardsigmoid",
@@ -94,6 +132,7 @@ __all__ = [
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -103,6 +142,8 @@ __all__ = [
     "Maxout",
     "Mish",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "MultiHead",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
@@ -112,7 +153,12 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "PoissonNLLLoss",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",

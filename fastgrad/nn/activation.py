@@ -431,4 +431,5 @@ def check_device(name, device):
 
 def is_relu(module):
     """Whether the module does what ``ReLU`` does, and nothing else."""
-    return type(module) is ReLU and "forward" not in module.__dict__
+    own = module.__dict__
+    return type(module) is ReLU and "forward" not in own and "_hooks" not in own

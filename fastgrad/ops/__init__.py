@@ -30,6 +30,7 @@ from .powers import *
 from .quantiles import *
 from .random import *
 from .rearrange import *
+from .recurrent import *
 from .reduce import *
 from .rounding import *
 from .scan import *
@@ -44,8 +45,8 @@ _FILES = (
     "activation", "arithmetic", "assemble", "bounds", "comparison", "copy", "diagonal",
     "differences", "distance", "einsum", "functions", "gating", "gather", "index", "join",
     "linear", "loss", "margin", "matmul", "norm", "place", "powers", "quantiles", "random",
-    "rearrange", "reduce", "rounding", "scan", "shape", "similarity", "softmax", "sort",
-    "special", "statistics",
+    "rearrange", "recurrent", "reduce", "rounding", "scan", "shape", "similarity", "softmax",
+    "sort", "special", "statistics",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

@@ -1,23 +1,9 @@
-"""What PyTorch keeps in ``torch.nn.utils``, and penalties on parameters."""
+"""Penalties on parameters, as terms of a loss."""
 
-from ..creation import zeros
-from ..gradients import (
-    clip_grad_norm_,
-    clip_grad_value_,
-    clip_grads_with_norm_,
-    get_total_norm,
-)
-from ..tensor import Tensor
+from ...creation import zeros
+from ...tensor import Tensor
 
-__all__ = [
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "clip_grads_with_norm_",
-    "elastic_net_penalty",
-    "get_total_norm",
-    "l1_penalty",
-    "l2_penalty",
-]
+__all__ = ["elastic_net_penalty", "l1_penalty", "l2_penalty"]
 
 
 def _total(parameters, term):
