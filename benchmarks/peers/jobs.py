@@ -21,6 +21,14 @@ JOBS = {
     },
     "64-32-10, batch 32, Adam": {"sizes": (64, 32, 10), "batch": 32, "optimizer": "adam"},
     "784-128-10, batch 200, Adam": {"sizes": (784, 128, 10), "batch": 200, "optimizer": "adam"},
+    "transformer layer 128, 4 heads, 64 x 32, Adam": {
+        "transformer": {"width": 128, "heads": 4, "hidden": 512}, "batch": 64, "length": 32,
+        "optimizer": "adam",
+    },
+    "transformer layer 128, 4 heads, 64 x 32, SGD": {
+        "transformer": {"width": 128, "heads": 4, "hidden": 512}, "batch": 64, "length": 32,
+        "optimizer": "sgd",
+    },
     "LSTM 128-128-128-10, length 50, batch 32, Adam": {
         "sizes": (128, 128, 10), "layers": 2, "steps": 50, "batch": 32, "optimizer": "adam",
     },
@@ -30,6 +38,11 @@ OPS = {
     "cross-entropy (512, 32000)": {"op": "cross_entropy", "shape": (512, 32000)},
     "batch norm (256, 512)": {"op": "batch_norm", "shape": (256, 512)},
     "batch norm (64, 32, 28, 28)": {"op": "batch_norm", "shape": (64, 32, 28, 28)},
+    "layer norm (2048, 128)": {"op": "layer_norm", "shape": (2048, 128)},
+    "layer norm (2048, 512)": {"op": "layer_norm", "shape": (2048, 512)},
+    "layer norm (32, 64)": {"op": "layer_norm", "shape": (32, 64)},
+    "attention 64 x 4 x 32 x 32": {"op": "attention", "shape": (64, 4, 32, 32)},
+    "attention 2 x 8 x 512 x 64": {"op": "attention", "shape": (2, 8, 512, 64)},
     "ReLU (1000000,)": {"op": "relu", "shape": (1_000_000,)},
     "Adam (1000000,)": {"op": "adam", "shape": (1_000_000,)},
     "product 64 x 784 x 128": {"op": "matmul", "shape": (64, 784, 128)},
@@ -54,7 +67,9 @@ def operands(job):
 
     if job["op"] == "cross_entropy":
         return (normal(*shape), rng.integers(0, shape[1], shape[0])), None
-    if job["op"] == "batch_norm":
+    if job["op"] == "attention":
+        return tuple(normal(*shape) for _ in range(3)), normal(*shape)
+    if job["op"] in ("batch_norm", "layer_norm"):
         return (normal(*shape), normal(shape[1]), normal(shape[1])), normal(*shape)
     if job["op"] in ("matmul", "linear"):
         m, k, n = shape
@@ -63,8 +78,13 @@ def operands(job):
 
 
 def data(job):
-    """(inputs, labels) of each batch."""
+    """(inputs, labels) of each batch; of a transformer, (inputs, results to learn)."""
     rng = np.random.default_rng(0)
+    if "transformer" in job:
+        shape = job["batch"], job["length"], job["transformer"]["width"]
+        return [
+            [rng.standard_normal(shape, dtype=np.float32) for _ in "xy"] for _ in range(BATCHES)
+        ]
     size, features, classes = job["batch"], job["sizes"][0], job["sizes"][-1]
     shape = (job["steps"], size, features) if "steps" in job else (size, features)
     return [
@@ -74,6 +94,28 @@ def data(job):
         )
         for _ in range(BATCHES)
     ]
+
+
+def layer(job):
+    """{name: array} of a transformer layer's parameters, weights (out, in)."""
+    rng, sizes = np.random.default_rng(1), job["transformer"]
+    width, hidden = sizes["width"], sizes["hidden"]
+    shapes = {
+        "self_attn.in_proj_weight": (3 * width, width), "self_attn.in_proj_bias": (3 * width,),
+        "self_attn.out_proj.weight": (width, width), "self_attn.out_proj.bias": (width,),
+        "linear1.weight": (hidden, width), "linear1.bias": (hidden,),
+        "linear2.weight": (width, hidden), "linear2.bias": (width,),
+        "norm1.weight": (width,), "norm1.bias": (width,),
+        "norm2.weight": (width,), "norm2.bias": (width,),
+    }  # fmt: skip
+    return {
+        name: (
+            rng.uniform(-1, 1, shape) / np.sqrt(shape[1])
+            if len(shape) > 1
+            else np.full(shape, float("norm" in name and "weight" in name))
+        ).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 def lstm_weights(job):

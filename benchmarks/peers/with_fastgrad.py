@@ -2,12 +2,24 @@
 
 from itertools import pairwise
 
-from jobs import ADAM, SGD, data, lstm_weights, operands, weights
+from jobs import ADAM, SGD, data, layer, lstm_weights, operands, weights
 
 import fastgrad as fg
 from fastgrad import nn
 
 VERSION = fg.__version__
+
+
+def _transformer(job):
+    sizes = job["transformer"]
+    model = nn.TransformerEncoderLayer(
+        sizes["width"], sizes["heads"], sizes["hidden"], 0.0, batch_first=True
+    )
+    state = layer(job)
+    for name in ("self_attn.out_proj.weight", "linear1.weight", "linear2.weight"):
+        state[name] = state[name].T
+    model.load_state_dict(state)
+    return model
 
 
 class _Lstm(nn.Module):
@@ -34,14 +46,17 @@ def _dense(job):
         if k < len(job["sizes"]) - 2:
             layers += [nn.BatchNorm1d(b)] if job.get("batch_norm") else []
             layers.append(nn.ReLU())
-    for layer, (weight, bias) in zip(linears, weights(job), strict=True):
-        layer.weight.data[...], layer.bias.data[...] = weight, bias
+    for linear, (weight, bias) in zip(linears, weights(job), strict=True):
+        linear.weight.data[...], linear.bias.data[...] = weight, bias
     return nn.Sequential(*layers)
 
 
 def _make(job, wrap):
-    model = _Lstm(job) if "steps" in job else _dense(job)
-    loss_function = nn.CrossEntropyLoss()
+    if "transformer" in job:
+        model, loss_function = _transformer(job), nn.MSELoss()
+    else:
+        model = _Lstm(job) if "steps" in job else _dense(job)
+        loss_function = nn.CrossEntropyLoss()
     parameters = model.parameters()
     sgd = job["optimizer"] == "sgd"
     optimizer = fg.optim.SGD(parameters, **SGD) if sgd else fg.optim.Adam(parameters, **ADAM)
@@ -79,6 +94,8 @@ def _make_op(job):
     functions = {
         "cross_entropy": lambda: fg.cross_entropy(x, *others),
         "batch_norm": lambda: fg.batch_norm(x, None, None, *others, training=True),
+        "layer_norm": lambda: fg.layer_norm(x, x.shape[1], *others),
+        "attention": lambda: fg.scaled_dot_product_attention(x, *others),
         "relu": lambda: fg.relu(x),
         "linear": lambda: fg.linear(x, *others),
     }

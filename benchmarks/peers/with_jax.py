@@ -10,7 +10,8 @@ os.environ["XLA_FLAGS"] = (
 
 import jax  # noqa: E402 - after its environment
 import jax.numpy as jnp  # noqa: E402
-from jobs import ADAM, SGD, data, lstm_weights, weights  # noqa: E402
+from jobs import ADAM, SGD, data, lstm_weights, operands, weights  # noqa: E402
+from jobs import layer as layer_of  # noqa: E402
 
 VERSION = jax.__version__
 
@@ -24,6 +25,53 @@ def _forward(params, x, batch_norm):
                 x = (x - mean) / jnp.sqrt(var + 1e-5) * layer["gain"] + layer["shift"]
             x = jax.nn.relu(x)
     return x
+
+
+def _layer_norm(x, weight, bias):
+    mean = x.mean(-1, keepdims=True)
+    var = jnp.square(x - mean).mean(-1, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(var + 1e-5) * weight + bias
+
+
+def _attention(q, k, v):
+    scores = q @ k.swapaxes(-1, -2) / jnp.sqrt(jnp.float32(q.shape[-1]))
+    return jax.nn.softmax(scores, axis=-1) @ v
+
+
+def _encode(params, x, heads):
+    """A transformer layer."""
+
+    def linear(x, name):
+        return x @ params[f"{name}weight"].T + params[f"{name}bias"]
+
+    batch, length, width = x.shape
+    parts = linear(x, "self_attn.in_proj_").reshape(batch, length, 3, heads, width // heads)
+    mixed = _attention(*parts.transpose(2, 0, 3, 1, 4)).transpose(0, 2, 1, 3).reshape(x.shape)
+    x = x + linear(mixed, "self_attn.out_proj.")
+    x = _layer_norm(x, params["norm1.weight"], params["norm1.bias"])
+    x = x + linear(jax.nn.relu(linear(x, "linear1.")), "linear2.")
+    return _layer_norm(x, params["norm2.weight"], params["norm2.bias"])
+
+
+def _make_op(job):
+    """The operation forward and backward, jitted; PyTorch alone compares the others."""
+    functions = {"layer_norm": _layer_norm, "attention": _attention}
+    if job["op"] not in functions:
+        return {}
+    arrays, gradient = operands(job)
+    arrays, gradient = [jnp.asarray(x) for x in arrays], jnp.asarray(gradient)
+    function = functions[job["op"]]
+
+    @jax.jit
+    def both(arrays, gradient):
+        out, back = jax.vjp(function, *arrays)
+        return out, back(gradient)
+
+    def run(number):
+        _, gradients = jax.block_until_ready(both(arrays, gradient))
+        return gradients[0]
+
+    return {"jit": run}
 
 
 def _lstm(params, x):
@@ -45,8 +93,11 @@ def _lstm(params, x):
 def variants(job):
     """{name: step} of the library."""
     if "op" in job:
-        return {}
+        return _make_op(job)
     batch_norm = bool(job.get("batch_norm"))
+    if "transformer" in job:
+        params = {name: jnp.asarray(x) for name, x in layer_of(job).items()}
+        return {"jit": _make(job, params, partial(_encode, heads=job["transformer"]["heads"]))}
     params = [
         {"weight": jnp.asarray(w), "bias": jnp.asarray(b)}
         | ({"gain": jnp.ones_like(b), "shift": jnp.zeros_like(b)} if batch_norm else {})
@@ -58,9 +109,16 @@ def variants(job):
         params, forward = params[0] | {"lstm": layers}, _lstm
     if batch_norm:
         params[-1] = {name: params[-1][name] for name in ("weight", "bias")}
+    return {"jit": _make(job, params, forward)}
+
+
+def _make(job, params, forward):
+    """A step of training."""
     batches = [(jnp.asarray(x), jnp.asarray(y)) for x, y in data(job)]
 
     def loss_of(params, x, y):
+        if "transformer" in job:
+            return jnp.square(forward(params, x) - y).mean()
         scores = jax.nn.log_softmax(forward(params, x))
         return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
 
@@ -94,4 +152,4 @@ def variants(job):
         )
         return loss.item()
 
-    return {"jit": train}
+    return train

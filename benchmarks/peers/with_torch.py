@@ -5,10 +5,19 @@ import shutil
 from itertools import pairwise
 
 import torch
-from jobs import ADAM, SGD, data, lstm_weights, operands, weights
+from jobs import ADAM, SGD, data, layer, lstm_weights, operands, weights
 
 VERSION = torch.__version__
 torch.set_num_threads(int(os.environ["PEER_THREADS"]))
+
+
+def _transformer(job):
+    sizes = job["transformer"]
+    model = torch.nn.TransformerEncoderLayer(
+        sizes["width"], sizes["heads"], sizes["hidden"], 0.0, batch_first=True
+    )
+    model.load_state_dict({name: torch.from_numpy(x) for name, x in layer(job).items()})
+    return model
 
 
 class _Lstm(torch.nn.Module):
@@ -38,15 +47,18 @@ def _dense(job):
             layers += [torch.nn.BatchNorm1d(b)] if job.get("batch_norm") else []
             layers.append(torch.nn.ReLU())
     with torch.no_grad():
-        for layer, (weight, bias) in zip(linears, weights(job), strict=True):
-            layer.weight.copy_(torch.from_numpy(weight.T))
-            layer.bias.copy_(torch.from_numpy(bias))
+        for linear, (weight, bias) in zip(linears, weights(job), strict=True):
+            linear.weight.copy_(torch.from_numpy(weight.T))
+            linear.bias.copy_(torch.from_numpy(bias))
     return torch.nn.Sequential(*layers)
 
 
 def _make(job, options, wrap=lambda step: step):
-    model = _Lstm(job) if "steps" in job else _dense(job)
-    loss_function = torch.nn.CrossEntropyLoss()
+    if "transformer" in job:
+        model, loss_function = _transformer(job), torch.nn.MSELoss()
+    else:
+        model = _Lstm(job) if "steps" in job else _dense(job)
+        loss_function = torch.nn.CrossEntropyLoss()
     parameters = model.parameters()
     if job["optimizer"] == "sgd":
         optimizer = torch.optim.SGD(parameters, **SGD, **options)
@@ -93,6 +105,8 @@ def _make_op(job, options):
     functions = {
         "cross_entropy": lambda: functional.cross_entropy(x, *others),
         "batch_norm": lambda: functional.batch_norm(x, None, None, *others, training=True),
+        "layer_norm": lambda: functional.layer_norm(x, x.shape[1:], *others),
+        "attention": lambda: functional.scaled_dot_product_attention(x, *others),
         "relu": lambda: functional.relu(x),
         "linear": lambda: functional.linear(x, *others),
     }

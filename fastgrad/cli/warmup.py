@@ -45,6 +45,7 @@ def _jobs():
         yield from _scans(kernels, np, dtype)
         yield from _special(kernels, np, dtype)
         yield from _losses(kernels, np, dtype)
+        yield from _sequences(kernels, np, dtype)
         yield from _training(dtype)
         yield from _updates(kernels, np, dtype)
         yield lambda dtype=dtype: kernels.zero([np.ones(4, dtype) for _ in range(20)])
@@ -148,6 +149,30 @@ def _losses(kernels, np, dtype):
     yield lambda: cross_entropy(x, labels)
     yield lambda: cross_entropy(many, most)
     yield nll_loss
+
+
+def _sequences(kernels, np, dtype):
+    """Norms of rows, tables of vectors, and attention."""
+    x, one, index = np.ones((8, 12), dtype), np.ones(12, dtype), np.zeros(8, np.int64)
+    heads, groups = x.reshape(1, 2, 12, 4), {"groups": 2, "inner": 2}
+
+    def norm(kind, weight):
+        _, stats = kernels.row_norm_forward(x, weight, weight, 1e-5, 8, 12, **kind)
+        kernels.row_norm_backward(x, x, weight, stats, 8, 12, **kind)
+
+    def table():
+        shares = kernels.embedding_shares(index, 3, -1, True, dtype)
+        table = kernels.embedding_backward(x, index, shares, 3)
+        kernels.embedding_renorm(table, index, 1.0, 2.0)
+
+    def attention():
+        out, stats = kernels.attention_forward(heads, heads, heads)
+        kernels.attention_backward(heads, heads, heads, heads, out, stats)
+
+    yield lambda: norm({}, one)
+    yield lambda: norm(groups, one)
+    yield table
+    yield attention
 
 
 def _images(kernels, np, dtype):

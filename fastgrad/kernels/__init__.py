@@ -15,12 +15,14 @@ is first called, an element-wise one when it is first looked up.
 from ._ufunc import Elementwise
 from .activation import *
 from .arithmetic import *
+from .attention import *
 from .augment import *
 from .bmm import *
 from .clip import *
 from .comparison import *
 from .copy import *
 from .counts import *
+from .embedding import *
 from .functions import *
 from .gather import *
 from .index import *
@@ -34,6 +36,7 @@ from .optim import *
 from .random import *
 from .recurrent import *
 from .reduce import *
+from .row_norm import *
 from .scan import *
 from .soft_labels import *
 from .softmax import *

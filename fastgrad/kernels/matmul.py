@@ -557,14 +557,17 @@ def in_rows(x):
     return transpose(x.T) if x.T.flags.c_contiguous else x.copy()
 
 
-def matmul_nt(a, b, out=None):
-    """``out (m, n) = a (m, k) · b (n, k)ᵀ``: with ``dY`` and ``W``, the gradient of the input."""
+def matmul_nt(a, b, out=None, bias=None):
+    """``out (m, n) = a (m, k) · b (n, k)ᵀ + bias (n,)``.
+
+    With ``dY`` and ``W``, the gradient of the input.
+    """
     if out is None:
         out = empty((a.shape[0], b.shape[0]), a.dtype)
     if min(out.shape) <= _FEW:
-        _multiply_dots(a, b, None, out)
+        _multiply_dots(a, b, bias, out)
     else:
-        _multiply(a, b, None, out, False, True)
+        _multiply(a, b, bias, out, False, True)
     return out
 
 

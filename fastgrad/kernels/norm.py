@@ -340,7 +340,8 @@ def _sizes(x):
     return items, channels, x.size // max(items * channels, 1)
 
 
-def _affine(weight, bias, channels, dtype):
+def affine(weight, bias, channels, dtype):
+    """Weight and bias, ones and zeros where they are None."""
     weight = np.ones(channels, dtype) if weight is None else weight
     bias = np.zeros(channels, dtype) if bias is None else bias
     return weight, bias
@@ -359,7 +360,7 @@ def batch_norm_forward(
     Returns (out, mean, var, rstd), the last three (C,); var is biased.
     """
     items, channels, n = _sizes(x)
-    weight, bias = _affine(weight, bias, channels, x.dtype)
+    weight, bias = affine(weight, bias, channels, x.dtype)
     out, stats = empty(x.shape, x.dtype), empty((3, channels), x.dtype)
     moving = running_mean is not None
     running = (running_mean, running_var) if moving else (weight, weight)
@@ -380,7 +381,7 @@ def batch_norm_forward(
 def batch_norm_apply(x, mean, var, weight=None, bias=None, eps=1e-5, relu=False):
     """The same with given statistics, as in evaluation. Returns (out, rstd)."""
     items, channels, n = _sizes(x)
-    weight, bias = _affine(weight, bias, channels, x.dtype)
+    weight, bias = affine(weight, bias, channels, x.dtype)
     out, rstd = empty(x.shape, x.dtype), empty(channels, x.dtype)
     _inverse_deviation(channels, 0, var, float(eps), rstd)
     arrays = (x.ravel(), weight, bias, relu, out.ravel(), mean, rstd)
@@ -401,7 +402,7 @@ def batch_norm_backward(grad, x, mean, rstd, weight=None, training=True, out=Non
     out is the result, if it went through a ReLU, else None.
     """
     items, channels, n = _sizes(x)
-    weight, _ = _affine(weight, weight, channels, x.dtype)
+    weight, _ = affine(weight, weight, channels, x.dtype)
     grad_x = empty(x.shape, x.dtype)
     grad_weight, grad_bias = empty(channels, x.dtype), empty(channels, x.dtype)
     relu = out is not None

@@ -9,6 +9,7 @@ from ..ops.norm import apply as apply_batch_norm
 from ..tape import recording
 from ..tensor import Tensor
 from . import init
+from ._place import place
 from .module import Module, Parameter
 
 
@@ -53,28 +54,34 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
 
-class BatchNorm1d(Module):
-    """Batch normalization of (N, C) or (N, C, L); see ``functional.batch_norm``.
+class _BatchNorm(Module):
+    """Batch normalization; subclasses say how many axes they take."""
 
-    momentum None averages all batches with equal weight. Without ``track_running_stats`` the
-    batch's statistics serve in evaluation too.
+    _axes, _shapes = (), ""
 
-    >>> import fastgrad as fg
-    >>> fg.nn.BatchNorm1d(1)(fg.tensor([[1.0], [3.0]]))
-    tensor([[-1.0000],
-            [ 1.0000]], grad_fn=<BatchNormBackward>)
-    """
-
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
+    def __init__(
+        self,
+        num_features,
+        eps=1e-5,
+        momentum=0.1,
+        affine=True,
+        track_running_stats=True,
+        device=None,
+        dtype=None,
+        *,
+        bias=True,
+    ):
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
+        has_bias = affine and bias
+        self.register_parameter("bias", Parameter(zeros(num_features)) if has_bias else None)
         track = track_running_stats
         self.register_buffer("running_mean", zeros(num_features) if track else None)
         self.register_buffer("running_var", ones(num_features) if track else None)
         self.register_buffer("num_batches_tracked", zeros((), dtype="int64") if track else None)
+        place(self, device, dtype)
 
     def forward(self, x):
         return self._normalize(x)
@@ -86,8 +93,8 @@ class BatchNorm1d(Module):
         return self._normalize(x, relu=True)
 
     def _normalize(self, x, **options):
-        if x.data.ndim not in (2, 3):
-            raise ValueError(f"BatchNorm1d: expected (N, C) or (N, C, L), got {x.shape}")
+        if x.data.ndim not in self._axes:
+            raise ValueError(f"{type(self).__name__}: expected {self._shapes}, got {x.shape}")
         buffers, momentum, tracking = self._buffers, self.momentum, self.track_running_stats
         training = self.training or not tracking
         if training and tracking:
@@ -101,8 +108,46 @@ class BatchNorm1d(Module):
     def extra_repr(self):
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalization of (N, C) or (N, C, L); see ``functional.batch_norm``.
+
+    momentum None averages all batches with equal weight. Without ``track_running_stats`` the
+    batch's statistics serve in evaluation too.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.BatchNorm1d(1)(fg.tensor([[1.0], [3.0]]))
+    tensor([[-1.0000],
+            [ 1.0000]], grad_fn=<BatchNormBackward>)
+    """
+
+    _axes, _shapes = (2, 3), "(N, C) or (N, C, L)"
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalization of images (N, C, H, W); see ``BatchNorm1d``.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.BatchNorm2d(3)(fg.ones(2, 3, 4, 4)).shape
+    (2, 3, 4, 4)
+    """
+
+    _axes, _shapes = (4,), "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalization of volumes (N, C, D, H, W); see ``BatchNorm1d``.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.BatchNorm3d(3)(fg.ones(2, 3, 4, 4, 4)).shape
+    (2, 3, 4, 4, 4)
+    """
+
+    _axes, _shapes = (5,), "(N, C, D, H, W)"
 
 
 class Flatten(Module):
@@ -125,7 +170,79 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
+class Unflatten(Module):
+    """Splits the axis ``dim`` into axes of given sizes, of which one may be -1.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.Unflatten(1, (2, 3))(fg.zeros(5, 6)).shape
+    (5, 2, 3)
+    """
+
+    def __init__(self, dim, unflattened_size):
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x):
+        return ops.unflatten(x, self.dim, self.unflattened_size)
+
+    def extra_repr(self):
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class Identity(Module):
+    """Its input, whatever it is constructed with.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.Identity(54, unused=True)(fg.tensor([1.0]))
+    tensor([1.])
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__()
+
+    def forward(self, x):
+        return x
+
+
+class Bilinear(Module):
+    """``yₒ = Σᵢⱼ aᵢ · Wₒᵢⱼ · bⱼ + biasₒ`` with weight (out_features, in1_features, in2_features).
+
+    >>> import fastgrad as fg
+    >>> fg.nn.Bilinear(3, 4, 2)(fg.zeros(5, 3), fg.zeros(5, 4)).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self, in1_features, in2_features, out_features, bias=True, device=None, dtype=None
+    ):
+        super().__init__()
+        if in1_features < 1:
+            raise ValueError(f"Bilinear: in1_features must be positive, got {in1_features}")
+        self.in1_features, self.in2_features = in1_features, in2_features
+        self.out_features = out_features
+        self.weight = Parameter(zeros(out_features, in1_features, in2_features))
+        self.register_parameter("bias", Parameter(zeros(out_features)) if bias else None)
+        self.reset_parameters()
+        place(self, device, dtype)
+
+    def reset_parameters(self):
+        """Draw the parameters anew."""
+        bound = 1.0 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1, input2):
+        return ops.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self):
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
+
 def can_apply_relu(module):
     """Whether ``module.forward_relu(x)`` may stand for the module and a ReLU: nobody can tell."""
-    own = module.__dict__
-    return type(module) in (Linear, BatchNorm1d) and "forward" not in own and "_hooks" not in own
+    own, kinds = module.__dict__, (Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d)
+    return type(module) in kinds and "forward" not in own and "_hooks" not in own

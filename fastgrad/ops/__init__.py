@@ -5,6 +5,7 @@ from importlib import import_module
 from .activation import *
 from .arithmetic import *
 from .assemble import *
+from .attention import *
 from .bounds import *
 from .comparison import *
 from .copy import *
@@ -13,6 +14,7 @@ from .diagonal import *
 from .differences import *
 from .distance import *
 from .einsum import *
+from .embedding import *
 from .functions import *
 from .functions import relu_backward, sigmoid_backward, tanh_backward
 from .gather import *
@@ -33,6 +35,7 @@ from .rearrange import *
 from .recurrent import *
 from .reduce import *
 from .rounding import *
+from .row_norm import *
 from .scan import *
 from .shape import *
 from .similarity import *
@@ -42,11 +45,11 @@ from .special import *
 from .statistics import *
 
 _FILES = (
-    "activation", "arithmetic", "assemble", "bounds", "comparison", "copy", "diagonal",
-    "differences", "distance", "einsum", "functions", "gating", "gather", "index", "join",
-    "linear", "loss", "margin", "matmul", "norm", "place", "powers", "quantiles", "random",
-    "rearrange", "recurrent", "reduce", "rounding", "scan", "shape", "similarity", "softmax",
-    "sort", "special", "statistics",
+    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
+    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
+    "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
+    "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
+    "shape", "similarity", "softmax", "sort", "special", "statistics",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

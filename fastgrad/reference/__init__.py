@@ -4,12 +4,14 @@ benchmarks, and the backend where Numba is missing (``FASTGRAD_BACKEND=numpy``).
 
 from .activation import *
 from .arithmetic import *
+from .attention import *
 from .augment import *
 from .bmm import *
 from .clip import *
 from .comparison import *
 from .copy import *
 from .counts import *
+from .embedding import *
 from .functions import *
 from .gather import *
 from .index import *
@@ -23,6 +25,7 @@ from .optim import *
 from .random import *
 from .recurrent import *
 from .reduce import *
+from .row_norm import *
 from .scan import *
 from .soft_labels import *
 from .softmax import *

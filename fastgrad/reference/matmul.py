@@ -23,8 +23,8 @@ def matmul(a, b, bias=None, out=None, relu=False):
 
 
 @quiet
-def matmul_nt(a, b, out=None):
-    return np.matmul(a, b.T, out=out)
+def matmul_nt(a, b, out=None, bias=None):
+    return matmul(a, b.T, bias, out)
 
 
 @quiet
