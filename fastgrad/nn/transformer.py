@@ -6,7 +6,8 @@ from .. import ops
 from . import init
 from ._place import place
 from .attention import MultiheadAttention, square_subsequent_mask
-from .layers import Dropout, Linear
+from .dropout import Dropout
+from .layers import Linear
 from .module import Module
 from .norm import LayerNorm
 
