@@ -28,7 +28,7 @@ def environment(path=None, **changes):
     return kept | {name: str(value) for name, value in changes.items()}
 
 
-def start(function, *args, path=None, timeout=200, cwd=None, **env):
+def start(function, *args, path=None, timeout=600, cwd=None, **env):
     """A process that runs ``function``, which must be in a module that can be imported.
 
     path   where to find fastgrad, if not where this process found it
@@ -52,7 +52,7 @@ def _without_notes(text):
     return "".join(line for line in text.splitlines(True) if not line.startswith(_NOTES)).strip()
 
 
-def finish(process, timeout=220):
+def finish(process, timeout=620):
     """What the function returned; the test fails if it raised, printed, hung or was killed."""
     try:
         out, errors = process.communicate(timeout=timeout)
