@@ -4,7 +4,6 @@ import importlib
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 import fastgrad as fg
 from fastgrad.data import CutMix, DataLoader, MixUp, Subset, TensorDataset, cutmix, mixed_loss
@@ -97,6 +96,7 @@ def test_shifts():
     [(20, None, 1.0, None), (0, None, 1.3, None), (0, None, 1.0, 15), (-33, None, 0.8, 10)],
 )
 def test_affine_maps_against_scipy(interpolation, degrees, translate, scale, shear):
+    ndimage = pytest.importorskip("scipy.ndimage")
     x = ndimage.gaussian_filter(np.random.default_rng(0).random((2, 15, 18)), (0, 1, 1))
     shears = (0, 0) if shear is None else (shear, shear)
     ours = RandomAffine(

@@ -22,7 +22,25 @@ def _activation_statistics(results):
 _RUNS = {
     "activation_statistics": ({}, _activation_statistics),
     "batch_norm": ({"epochs": 3}, lambda found: found[True, 0.1] > 0.8 > 0.3 > found[False, 0.1]),
+    "character_lstm": (
+        {"steps": 60, "hidden": 32, "batch": 8, "length": 20},
+        lambda losses: losses[1] < 3.6 < losses[0],
+    ),
     "digits": ({"epochs": 6}, lambda accuracy: accuracy > 0.93),
+    "ensemble": ({"epochs": 6}, lambda pairs: all(whole >= mean for mean, whole in pairs)),
+    "image_features": (
+        {"samples": 400, "epochs": 60},
+        lambda found: found["HOG"] > found["raw pixels"] > found["hue histogram"],
+    ),
+    "multi_task": (
+        {"steps": 300},
+        lambda errors: errors[0]["digit"] < 0.2 and errors[0]["ink"] < errors[1]["ink"],
+    ),
+    "neural_turing_machine": ({"steps": 60}, lambda wrong: wrong[5] < 0.42 and wrong[20] < 0.5),
+    "optimizers": (
+        {"epochs": 2},
+        lambda found: all(losses[1] < losses[0] for losses, _ in found.values()),
+    ),
     "random_search": (
         {"tries": 50},
         lambda losses: (
@@ -30,6 +48,15 @@ _RUNS = {
             and losses["gradient descent"][-1] < losses["random search"][-1]
         ),
     ),
+    "regularizers": (
+        {"steps": 150},
+        lambda found: all(found[name][1] > found["none"][1] for name in ("L2", "early stopping")),
+    ),
+    "svm_softmax": (
+        {"steps": 60},
+        lambda found: found["SVM (hinge)"][1] < 0.5 < 0.9 < found["softmax"][1],
+    ),
+    "transformer": ({"steps": 40, "batch": 16}, lambda found: found[0] < 2.25),
     "two_layers": (
         {"steps": 20},
         lambda losses: (
@@ -40,9 +67,14 @@ _RUNS = {
 }
 
 
+_NEEDS = {"image_features": "skimage"}
+
+
 @pytest.mark.parametrize("name", _RUNS)
 def test_example(name, monkeypatch, tmp_path, capsys):
     options, holds = _RUNS[name]
+    if name in _NEEDS:
+        pytest.importorskip(_NEEDS[name])
     monkeypatch.chdir(tmp_path)  # figures are saved here
     monkeypatch.syspath_prepend(str(_EXAMPLES))
     spec = importlib.util.spec_from_file_location(name, _EXAMPLES / f"{name}.py")
