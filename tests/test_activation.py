@@ -146,7 +146,7 @@ def test_maxout_is_the_largest_of_its_linear_maps():
     assert nn.Maxout(5, 3, 4, bias=False).bias is None
     with pytest.raises(ValueError, match="Maxout: sizes must be positive"):
         nn.Maxout(5, 3, 0)
-    with pytest.raises(ValueError, match="device 'cuda' is not 'cpu'"):
+    with pytest.raises(ValueError, match="PReLU: device 'cuda' is not there"):
         nn.PReLU(device="cuda")
 
 

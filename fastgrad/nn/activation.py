@@ -2,13 +2,11 @@
 
 import math
 
-import numpy as np
-
 from .. import functional as F
 from .. import ops
 from ..creation import empty, full
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, place
 
 
 class _Activation(Module):
@@ -364,10 +362,10 @@ class PReLU(Module):
     """
 
     def __init__(self, num_parameters=1, init=0.25, device=None, dtype=None):
-        check_device("PReLU", device)
         super().__init__()
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(full((num_parameters,), init, dtype=dtype or np.float32))
+        self.weight = Parameter(full((num_parameters,), init))
+        place(self, device, dtype)
 
     def forward(self, x):
         return ops.prelu(x, self.weight)
@@ -394,7 +392,6 @@ class Maxout(Module):
     """
 
     def __init__(self, in_features, out_features, pool_size, bias=True, device=None, dtype=None):
-        check_device("Maxout", device)
         super().__init__()
         if min(in_features, out_features, pool_size) < 1:
             raise ValueError(
@@ -402,10 +399,11 @@ class Maxout(Module):
             )
         self.in_features, self.out_features = in_features, out_features
         self.pool_size = pool_size
-        dtype, maps = dtype or np.float32, out_features * pool_size
-        self.weight = Parameter(empty(in_features, maps, dtype=dtype))
-        self.register_parameter("bias", Parameter(empty(maps, dtype=dtype)) if bias else None)
+        maps = out_features * pool_size
+        self.weight = Parameter(empty(in_features, maps))
+        self.register_parameter("bias", Parameter(empty(maps)) if bias else None)
         self.reset_parameters()
+        place(self, device, dtype)
 
     def reset_parameters(self):
         """Draw the parameters anew."""
@@ -421,12 +419,6 @@ class Maxout(Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"pool_size={self.pool_size}, bias={self.bias is not None}"
         )
-
-
-def check_device(name, device):
-    """``ValueError`` for a device that is not the CPU."""
-    if device is not None and str(device) != "cpu":
-        raise ValueError(f"{name}: device {device!r} is not 'cpu', the only one")
 
 
 def is_relu(module):

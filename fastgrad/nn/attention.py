@@ -7,9 +7,8 @@ from ..creation import zeros
 from ..ops.attention import addend, attend, attend_to_itself, causal_mask, linear_turned
 from ..tensor import Tensor
 from . import init
-from ._place import place
 from .layers import Linear
-from .module import Module, Parameter
+from .module import Module, Parameter, place
 
 
 class MultiheadAttention(Module):

@@ -3,8 +3,7 @@
 from .. import ops
 from ..creation import zeros
 from . import init
-from ._place import place
-from .module import Module, Parameter
+from .module import Module, Parameter, place
 
 
 class Embedding(Module):

@@ -9,8 +9,7 @@ from ..ops.norm import apply as apply_batch_norm
 from ..tape import recording
 from ..tensor import Tensor
 from . import init
-from ._place import place
-from .module import Module, Parameter
+from .module import Module, Parameter, place
 
 
 class Linear(Module):
@@ -26,7 +25,7 @@ class Linear(Module):
 
     transposed_in_torch = ("weight",)
 
-    def __init__(self, in_features, out_features, bias=True):
+    def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
         super().__init__()
         if in_features < 1 or out_features < 1:
             raise ValueError(f"Linear: sizes must be positive, got {in_features}, {out_features}")
@@ -34,6 +33,7 @@ class Linear(Module):
         self.weight = Parameter(zeros(in_features, out_features))
         self.register_parameter("bias", Parameter(zeros(out_features)) if bias else None)
         self.reset_parameters()
+        place(self, device, dtype)
 
     def reset_parameters(self):
         """Draw the parameters anew."""

@@ -38,6 +38,11 @@ def new_type(name, device, dtype):
     return dtype
 
 
+def place(module, device, dtype):
+    """Convert a new module to ``dtype``, see ``new_type``."""
+    module._convert(new_type(type(module).__name__, device, dtype))
+
+
 def _target(name, args, kwargs):
     """The type that ``Module.to`` was asked for, or None; its device is checked."""
     device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
@@ -367,7 +372,7 @@ class Module:
 
     def _convert(self, dtype):
         for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dtype.kind == "f":
+            if tensor.dtype.kind == "f" and tensor.dtype != dtype:
                 tensor.data = tensor.data.astype(dtype)
                 tensor.grad = None if tensor.grad is None else tensor.grad.to(dtype)
 

@@ -3,8 +3,7 @@
 from .. import ops
 from ..creation import ones, zeros
 from . import init
-from ._place import place
-from .module import Module, Parameter
+from .module import Module, Parameter, place
 
 
 def _add_affine(module, shape, weight, bias):

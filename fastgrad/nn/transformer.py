@@ -4,11 +4,10 @@ import copy
 
 from .. import ops
 from . import init
-from ._place import place
 from .attention import MultiheadAttention, square_subsequent_mask
 from .dropout import Dropout
 from .layers import Linear
-from .module import Module
+from .module import Module, place
 from .norm import LayerNorm
 
 
