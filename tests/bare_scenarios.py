@@ -109,28 +109,55 @@ def on_this_cpu():
     }
 
 
-def call_every_kernel():
-    """Kernels that are compiled when each is called on its smallest and its largest sample."""
+def _requests(function):
+    """{kernel that was asked for of the cache: what ``function``, a generator, said last}"""
+    from fastgrad.kernels import _cache
+
+    requests, now, load = {}, None, _cache.KernelCache.load_overload
+
+    def noting(self, sig, context):
+        requests.setdefault(self._path(sig).name, now)
+        return load(self, sig, context)
+
+    _cache.KernelCache.load_overload = noting
+    for now in function():  # noqa: B007
+        pass
+    return requests
+
+
+def kernels_of_every_row():
+    """The compiled kernels that calls on each row's smallest and largest sample want."""
+    return _requests(_call_every_kernel)
+
+
+def kernels_of_the_warmup():
+    """The compiled kernels that ``warmup`` wants."""
+    from fastgrad.cli import warmup
+
+    def jobs():
+        for number, job in enumerate(warmup._jobs()):
+            yield number
+            job()
+
+    return _requests(jobs)
+
+
+def _call_every_kernel():
     from all_rows import ROWS
     from kernel_cases import Maker
 
     from fastgrad import kernels
-    from fastgrad.kernels import _cache
 
-    new = {}
     for row in ROWS:
         for dtype in (np.float32, np.float64):
-            for size in (row.sizes[0], row.sizes[-1]):
-                before = _cache.counts["compiled"]
+            for size in (*row.sizes[:1], *row.sizes[-1:]):
+                yield f"{row.name} {size} {dtype.__name__}"
                 args = row.make(Maker(dtype), *size)
                 if row.kernel == "cross_entropy_backward":
                     _, x, labels, _, *options = args
                     saved = kernels.cross_entropy_forward(x, labels, *options)[1]
                     args = (*args[:3], saved, *options)
                 getattr(kernels, row.kernel)(*args)
-                if _cache.counts["compiled"] > before:
-                    new[f"{row.name} {size} {dtype.__name__}"] = _cache.counts["compiled"] - before
-    return new
 
 
 def warm_up():

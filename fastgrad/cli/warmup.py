@@ -1,6 +1,8 @@
 """``python -m fastgrad warmup``: compile every kernel ahead, for a container image or CI."""
 
+import functools
 import time
+from collections import Counter
 
 from ._errors import Failure
 
@@ -8,13 +10,16 @@ SUMMARY = "Compile all kernels ahead, so that no later process has to"
 
 
 def add_options(parser):
-    """The one option."""
+    """The two options."""
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="processes that compile (default: one for each CPU)"
+    )
 
 
 def run(options):
     """Call everything once on small inputs, in both float types."""
-    from ..backend import get_backend
+    from ..backend import get_backend, get_num_threads
 
     if get_backend() != "numba":
         raise Failure("warmup: the NumPy backend has nothing to compile")
@@ -22,12 +27,44 @@ def run(options):
 
     from ..kernels import _cache
 
-    began = time.perf_counter()
-    for job in tqdm(list(_jobs()), desc="kernels", disable=options.quiet, unit=""):
-        job()
-    seconds, counts = time.perf_counter() - began, _cache.counts
+    processes = get_num_threads() if options.jobs is None else options.jobs
+    if processes < 1:
+        raise Failure(f"warmup: --jobs {processes}: expected at least 1")
+    if _cache.folder() is None:
+        processes = 1  # what another process compiles would be lost
+    began, counts, total = time.perf_counter(), Counter(), len(_list_of_jobs())
+    with tqdm(total=total, desc="kernels", disable=options.quiet, unit="") as bar:
+        for more in _done(processes, total):
+            counts.update(more)
+            bar.update()
+    seconds = time.perf_counter() - began
     where = _cache.folder() or "nowhere: no folder can be written"
     print(f"{counts['compiled']} compiled, {counts['loaded']} loaded in {seconds:.1f} s; {where}")
+
+
+def _done(processes, total):
+    """How many kernels each job compiled and loaded, as the jobs are done."""
+    if processes == 1:
+        yield from map(_do, range(total))
+        return
+    from multiprocessing import get_context
+
+    with get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap_unordered(_do, range(total))
+
+
+def _do(number):
+    """Do a job; returns how many kernels it compiled and loaded."""
+    from ..kernels import _cache
+
+    before = _cache.counts.copy()
+    _list_of_jobs()[number]()
+    return _cache.counts - before
+
+
+@functools.cache
+def _list_of_jobs():
+    return list(_jobs())
 
 
 def _jobs():
