@@ -42,8 +42,8 @@ class Linear(Module):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x):
-        return ops.linear(x, self.weight, self.bias)
+    def forward(self, input):  # PyTorch's name, which callers use
+        return ops.linear(input, self.weight, self.bias)
 
     def forward_relu(self, x):
         """``relu(forward(x))`` in one pass."""
