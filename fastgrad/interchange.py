@@ -75,7 +75,7 @@ def load_torch_state_dict(module, state_dict, strict=True):
     >>> import fastgrad as fg
     >>> layer = fg.nn.Linear(3, 2, bias=False)
     >>> fg.interchange.load_torch_state_dict(layer, {"weight": np.ones((2, 3), np.float32)})
-    ([], [])
+    IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
     transposed = _transposed_names(module)
     arrays = {name: _array(value) for name, value in state_dict.items()}

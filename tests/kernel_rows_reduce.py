@@ -79,7 +79,7 @@ ROWS = (
         )
     ),
     *(
-        _on(name, lambda m, *s: (m.normal(*s), 0), (), bench=(*BENCH, (1000, 10)))
+        _on(name, lambda m, *s: (m.normal(*s), 0), ((7,), (64, 10)), bench=(*BENCH, (1000, 10)))
         for name in ("argmax", "argmin")
     ),
     *(

@@ -65,7 +65,7 @@ def test_the_defaults_learn_the_digits(capsys):
     assert accuracy_in(out) >= 97.5
     for part in (
         "(0): Linear(in_features=64, out_features=256, bias=False)",
-        "(3): Dropout(p=0.2)",
+        "(3): Dropout(p=0.2, inplace=False)",
         "51,210 parameters",
         "digits: 1,437 images to learn, 360 to test, 64 pixels each",
         "SGD: lr 0.05, momentum 0.9; batches of 64, seed 0",

@@ -10,6 +10,7 @@ from ._transform import Transform, as_interpolation, as_pair, as_probability, as
 class RandomHorizontalFlip(Transform):
     """Left and right exchanged, with probability p.
 
+    >>> import numpy as np
     >>> RandomHorizontalFlip(p=1)(np.array([[[1.0, 2.0]]]))
     array([[[2., 1.]]])
     """
@@ -36,6 +37,7 @@ class Pad(Transform):
 
     Four are left, top, right, bottom.
 
+    >>> import numpy as np
     >>> Pad((1, 0))(np.ones((1, 1, 1)))
     array([[[0., 1., 0.]]])
     """
@@ -52,6 +54,7 @@ class Pad(Transform):
 class CenterCrop(Transform):
     """The middle of images, (height, width) or a square; what is missing there is 0.
 
+    >>> import numpy as np
     >>> CenterCrop(1)(np.arange(9.0).reshape(1, 3, 3))
     array([[[4.]]])
     """
@@ -71,6 +74,7 @@ class RandomCrop(Transform):
     ``padding`` is as in ``Pad``; with ``pad_if_needed`` smaller images are padded to fit. Raises
     ``ValueError`` for images that are smaller than ``size``.
 
+    >>> import numpy as np
     >>> RandomCrop(2)(np.zeros((5, 3, 8, 8), np.uint8)).shape
     (5, 3, 2, 2)
     """
@@ -107,6 +111,7 @@ class RandomShift(Transform):
 
     ``pixels`` is one number, or (across, down).
 
+    >>> import numpy as np
     >>> RandomShift(2)(np.ones((1, 4, 4))).shape
     (1, 4, 4)
     """
@@ -137,6 +142,7 @@ class RandomAffine(Transform):
 
     Moves are by whole pixels. Raises ``ValueError`` for ranges that are none.
 
+    >>> import numpy as np
     >>> RandomAffine(10, translate=(0.1, 0.1), scale=(0.9, 1.1))(np.ones((1, 8, 8))).shape
     (1, 8, 8)
     """
@@ -188,6 +194,7 @@ class RandomRotation(Transform):
     ``interpolation``, ``center`` and ``fill`` are ``RandomAffine``'s. Images keep their size:
     ``expand`` must be False.
 
+    >>> import numpy as np
     >>> RandomRotation((90, 90))(np.array([[[1.0, 2.0], [3.0, 4.0]]]))
     array([[[2., 4.],
             [1., 3.]]])

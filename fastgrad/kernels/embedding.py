@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ._jit import kernel
-from ._record import empty
+from ._record import contiguous, empty
 from ._simd import fma, lanes, read, splat, write
 from .copy import zeros
 
@@ -85,6 +85,8 @@ def _renorm(start, stop, weight, index, width, most, p):
 
 def embedding_renorm(weight, index, most, p):
     """Scale the rows ``index`` of weight down, in place, to a p-norm of ``most`` where above."""
-    width = weight.shape[1]
-    _renorm(index.size, 0, weight.reshape(-1), index, width, float(most), float(p))
+    rows, width = contiguous(weight), weight.shape[1]
+    _renorm(index.size, 0, rows.reshape(-1), index, width, float(most), float(p))
+    if rows is not weight:
+        weight[...] = rows
     return weight

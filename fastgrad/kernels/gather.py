@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._jit import kernel
-from ._record import empty, recording
+from ._record import contiguous, empty, recording
 from ._simd import prefetch
 
 __all__ = ["gather_rows"]
@@ -54,7 +54,7 @@ def gather_rows(x, indices):
         return x.take(indices, 0, mode="clip")
     out = empty((indices.size, *x.shape[1:]), x.dtype)
     if out.size:
-        as_bytes = x.reshape(x.shape[0], -1).view(np.uint8)
+        as_bytes = contiguous(x).reshape(x.shape[0], -1).view(np.uint8)
         cost = 0.05 if x.nbytes < _CACHED else 0.2  # ns per byte
         _gather_rows(
             indices.size, out.nbytes * cost, as_bytes, indices,

@@ -106,7 +106,7 @@ def multi_margin_backward(grad, x, labels, weight=None, p=1, margin=1.0):
     rows, n = x.shape
     grad_x = empty(x.shape, x.dtype)
     _multi_margin_backward(
-        rows, x.size * _NS, grad.ravel(), int(grad.ndim > 0), x.ravel(), labels,
+        rows, x.size * _NS, grad.ravel(), int(grad.size > 1), x.ravel(), labels,
         *_class_weight(weight, x), float(margin), p == 2, grad_x.ravel(), n,
     )  # fmt: skip
     return grad_x
@@ -168,6 +168,6 @@ def multilabel_margin_backward(grad, x, labels, own):
     rows, n = x.shape
     grad_x = empty(x.shape, x.dtype)
     arrays = x.ravel(), labels.ravel(), own.ravel(), grad_x.ravel()
-    step = int(grad.ndim > 0)
+    step = int(grad.size > 1)
     _multilabel_backward(rows, x.size * n * _NS, grad.ravel(), step, *arrays, n)
     return grad_x

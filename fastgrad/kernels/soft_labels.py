@@ -92,7 +92,7 @@ def soft_cross_entropy_backward(grad, x, target, log_total, weight=None, label_s
     rows, n = x.shape
     out = empty(x.shape, x.dtype)
     _x_backward(
-        rows, x.size * _NS_EXP, grad.ravel(), int(grad.ndim > 0), x.ravel(), target.ravel(),
+        rows, x.size * _NS_EXP, grad.ravel(), int(grad.size > 1), x.ravel(), target.ravel(),
         *_class_weight(weight, x), float(label_smoothing), log_total, out.ravel(), n,
     )  # fmt: skip
     return out
@@ -103,7 +103,7 @@ def soft_cross_entropy_target_backward(grad, x, log_total, weight=None, label_sm
     rows, n = x.shape
     out = empty(x.shape, x.dtype)
     _target_backward(
-        rows, x.size * 0.15, grad.ravel(), int(grad.ndim > 0), x.ravel(),
+        rows, x.size * 0.15, grad.ravel(), int(grad.size > 1), x.ravel(),
         *_class_weight(weight, x), float(label_smoothing), log_total, out.ravel(), n,
     )  # fmt: skip
     return out

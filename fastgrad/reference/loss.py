@@ -54,7 +54,8 @@ def huber(x, target, delta, scale):
 
 @quiet
 def huber_backward(grad, x, target, delta, scale):
-    return grad * (scale * np.clip(x - target, -delta, delta))
+    d = x - target
+    return grad * (scale * np.where(d > delta, delta, np.where(d < -delta, -delta, d)))
 
 
 @quiet
