@@ -85,7 +85,8 @@ ROWS = (
     *(
         _on(
             name, lambda m, *s, draw=draw: (draw(m, *s), -1),
-            ((1,), (7,), (3, 7), (64, 10), (5, 64), (3, 130), (2, 5000)), label,
+            ((1,), (7,), (3, 7), (64, 10), (5, 64), (3, 130), (2, 5000), (2, 140_000), (9000, 33)),
+            label,
         )
         for name in ("argmax", "argmin")
         for label, draw in (("rounded", _rounded), ("few", _few), ("infinite", _infinite))

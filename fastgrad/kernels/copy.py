@@ -57,10 +57,12 @@ def fill(out, value):
         copy(np.asarray(value, out.dtype), out)
 
 
+_FEW = SMALL >> 3  # elements, of any type
+
+
 def zeros(shape, dtype):
     """Zeros of a shape, a tuple, and a type."""
-    small = math.prod(shape) * np.dtype(dtype).itemsize < SMALL
-    if small and (_record.recorder is None or not _record.recording()):
+    if math.prod(shape) < _FEW and (_record.recorder is None or not _record.recording()):
         return np.zeros(shape, dtype)
     out = empty(shape, dtype)
     fill(out, 0)

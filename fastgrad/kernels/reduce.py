@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 
 from ._compile import named
 from ._jit import kernel
-from ._record import call_numpy, contiguous, empty
+from ._record import call_numpy, contiguous, empty, recording
 from ._simd import (
     first_lane,
     lane_max,
@@ -287,6 +287,9 @@ def _reduced_last(ndim, axes):
     return order, None if in_order else tuple(order.index(axis) for axis in range(ndim))
 
 
+_FEW = 1 << 18  # elements below which NumPy's search, on one thread, is done before ours
+
+
 def _position(name, start_value, combine, fold, better):
     """The kernel that finds the first extreme of each row of x (rows, n); a NaN counts as one.
 
@@ -325,9 +328,12 @@ def _position(name, start_value, combine, fold, better):
     find.__name__ = name
     run = kernel(find)
 
+    numpys = getattr(np, name)
+
     def positions(x, axis):
+        if x.size < _FEW and recording() is None:
+            return np.asarray(numpys(x, axis=axis), np.int64)
         if x.dtype.kind != "f":
-            numpys = getattr(np, name)
             return call_numpy(lambda x: np.asarray(numpys(x, axis=axis)), x)
         if axis not in (-1, x.ndim - 1):
             x = np.moveaxis(x, axis, -1)
