@@ -1,7 +1,6 @@
 """Tables of vectors, looked up by index: the gradient of a table, and its rows' norms kept small.
 
-Rows are added in the order of the indices, a strip of columns on each thread, so that the bits do
-not depend on the number of threads.
+Rows are added in the order of the indices, see ``index.add_rows``.
 """
 
 import math
@@ -10,12 +9,10 @@ import numpy as np
 
 from ._jit import kernel
 from ._record import contiguous, empty
-from ._simd import fma, lanes, read, splat, write
 from .copy import zeros
+from .index import add_shares
 
 __all__ = ["embedding_backward", "embedding_renorm", "embedding_shares"]
-
-_STRIP = 64  # bytes of the columns that stay on one thread
 
 
 @kernel(serial=True)
@@ -40,27 +37,10 @@ def embedding_shares(index, rows, padding, by_frequency, dtype):
     return out
 
 
-@kernel
-def _add_rows(start, stop, grad, index, shares, out, width):
-    """Strips ``start`` to ``stop`` of columns of ``out[index[i]] += shares[i] · grad[i]``."""
-    lane = lanes(out)
-    for i in range(index.size):
-        if shares[i] != 0.0:
-            share = splat(out, shares[i])
-            for strip in range(start, stop):
-                j = strip * lane
-                count, at = min(lane, width - j), index[i] * width + j
-                value = fma(read(grad, i * width + j, count), share, read(out, at, count))
-                write(out, at, count, value)
-
-
 def embedding_backward(grad, index, shares, rows):
     """Zeros (rows, m), and in order ``out[index[i]] += shares[i] · grad[i]`` for grad (n, m)."""
-    width = grad.shape[1]
-    out = zeros((rows, width), grad.dtype)
-    if grad.size:
-        strips = -(-width * grad.itemsize // _STRIP)
-        _add_rows(strips, grad.size * 0.3, grad.ravel(), index, shares, out.ravel(), width)
+    out = zeros((rows, grad.shape[1]), grad.dtype)
+    add_shares(out, index, contiguous(grad), shares)
     return out
 
 

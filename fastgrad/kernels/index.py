@@ -10,7 +10,7 @@ import numpy as np
 
 from ._jit import kernel
 from ._record import by_numpy, call_numpy, contiguous, recording
-from ._simd import lanes, prefetch, read, write
+from ._simd import fma, lanes, prefetch, read, splat, write
 from .sort import put_along, take_checked
 
 __all__ = [
@@ -97,10 +97,11 @@ _UNKNOWN = np.zeros(0, np.int64)
 
 
 @kernel(chunks=1)
-def _add_rows(start, stop, out, index, values, rows, columns):
-    """out[index[i]] += values[i] for all i in order, in the vectors ``start`` to ``stop`` of rows.
+def _add_rows(start, stop, out, index, values, shares, rows, columns):
+    """out[index[i]] += shares[i] · values[i] in order, in vectors ``start`` to ``stop`` of rows.
 
-    Each thread has columns of its own: no two change the same element.
+    No shares stand for 1 each; what has a share of 0 is left out. Each thread has columns of its
+    own: no two change the same element.
     """
     lane = lanes(out)
     left, right = start * lane, min(stop * lane, columns)
@@ -108,11 +109,16 @@ def _add_rows(start, stop, out, index, values, rows, columns):
         ahead = index[min(i + _AHEAD, index.size - 1)] * columns
         for j in range(left, min(right, left + _AHEAD_COLUMNS), lane):
             prefetch(out, ahead + j)
+        share = shares[i] if shares.size else out.dtype.type(1.0)
+        if share == 0.0:
+            continue
+        factor = splat(out, share)
         place = index[i] if index[i] >= 0 else index[i] + rows
         target, source = place * columns, i * columns
         for j in range(left, right, lane):
             n = min(lane, right - j)
-            write(out, target + j, n, read(out, target + j, n) + read(values, source + j, n))
+            value = fma(read(values, source + j, n), factor, read(out, target + j, n))
+            write(out, target + j, n, value)
 
 
 _AHEAD = 2  # rows that are asked for before their turn
@@ -125,13 +131,20 @@ def add_rows(out, index, values):
     out (n, ...) floats, contiguous, index (m,) int64, values (m, ...). Negative indices count from
     the end; ``IndexError`` for one outside -n to n - 1, before anything is changed.
     """
+    index = contiguous(index)
+    _check(index.size, 0, index, -len(out), len(out), _UNKNOWN)
+    add_shares(out, index, contiguous(values))
+
+
+def add_shares(out, index, values, shares=None):
+    """``add_rows`` of ``shares[i] · values[i]``, shares (m,); indices are right."""
     rows, columns = out.shape[0], math.prod(out.shape[1:])
-    index, values = contiguous(index), contiguous(values)
-    _check(index.size, 0, index, -rows, rows, _UNKNOWN)
     if values.size:
-        lane = 64 // out.itemsize
-        flat = out.reshape(-1), index, values.reshape(-1)
-        _add_rows(-(-columns // lane), values.size * 0.15 + index.size * 2.0, *flat, rows, columns)
+        lane, flat = 64 // out.itemsize, values.reshape(-1)
+        _add_rows(
+            -(-columns // lane), values.size * 0.15 + index.size * 2.0, out.reshape(-1), index,
+            flat, flat[:0] if shares is None else shares, rows, columns,
+        )  # fmt: skip
 
 
 # ------------------------------------------------------------------ along one axis

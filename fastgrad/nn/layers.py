@@ -54,6 +54,19 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
 
+def add_affine(module, shape, weight, bias):
+    """Register a weight and a bias, or None for one that is left out."""
+    module.register_parameter("weight", Parameter(ones(shape)) if weight else None)
+    module.register_parameter("bias", Parameter(zeros(shape)) if bias else None)
+
+
+def add_statistics(module, features, track):
+    """Register running statistics, or None where they are not tracked."""
+    module.register_buffer("running_mean", zeros(features) if track else None)
+    module.register_buffer("running_var", ones(features) if track else None)
+    module.register_buffer("num_batches_tracked", zeros((), dtype="int64") if track else None)
+
+
 class _BatchNorm(Module):
     """Batch normalization; subclasses say how many axes they take."""
 
@@ -74,13 +87,8 @@ class _BatchNorm(Module):
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
-        has_bias = affine and bias
-        self.register_parameter("bias", Parameter(zeros(num_features)) if has_bias else None)
-        track = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features) if track else None)
-        self.register_buffer("running_var", ones(num_features) if track else None)
-        self.register_buffer("num_batches_tracked", zeros((), dtype="int64") if track else None)
+        add_affine(self, (num_features,), affine, affine and bias)
+        add_statistics(self, num_features, track_running_stats)
         place(self, device, dtype)
 
     def forward(self, x):

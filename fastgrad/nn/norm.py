@@ -1,15 +1,10 @@
 """Layers that normalize what they are given by its own mean and deviation."""
 
 from .. import ops
-from ..creation import ones, zeros
+from ..creation import ones
 from . import init
+from .layers import add_affine, add_statistics
 from .module import Module, Parameter, place
-
-
-def _add_affine(module, shape, weight, bias):
-    """Register a weight and a bias, or None for one that is left out."""
-    module.register_parameter("weight", Parameter(ones(shape)) if weight else None)
-    module.register_parameter("bias", Parameter(zeros(shape)) if bias else None)
 
 
 class _Norm(Module):
@@ -41,7 +36,7 @@ class LayerNorm(_Norm):
         super().__init__()
         self.normalized_shape = _sizes(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        _add_affine(self, self.normalized_shape, elementwise_affine, elementwise_affine and bias)
+        add_affine(self, self.normalized_shape, elementwise_affine, elementwise_affine and bias)
         place(self, device, dtype)
 
     def forward(self, x):
@@ -103,7 +98,7 @@ class GroupNorm(_Norm):
             )
         self.num_groups, self.num_channels = num_groups, num_channels
         self.eps, self.affine = eps, affine
-        _add_affine(self, (num_channels,), affine, affine and bias)
+        add_affine(self, (num_channels,), affine, affine and bias)
         place(self, device, dtype)
 
     def forward(self, x):
@@ -136,11 +131,8 @@ class _InstanceNorm(_Norm):
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        _add_affine(self, (num_features,), affine, affine and bias)
-        track = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features) if track else None)
-        self.register_buffer("running_var", ones(num_features) if track else None)
-        self.register_buffer("num_batches_tracked", zeros((), dtype="int64") if track else None)
+        add_affine(self, (num_features,), affine, affine and bias)
+        add_statistics(self, num_features, track_running_stats)
         place(self, device, dtype)
 
     def forward(self, x):
