@@ -121,13 +121,18 @@ def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_erro
         raise TypeError(f"kernel {function.__name__}: only a serial kernel can return an error")
     name = f"{function.__module__.rpartition('.')[2]}.{function.__name__.lstrip('_')}"
     function.__qualname__ = function.__name__  # of its own, see ``named``
-    source = _entry_of(function, plan, grain=grain, chunks=0 if serial else chunks)
-    entry = compile_function(source, name, function.__module__.startswith(_PACKAGE))
+    entry = None
+
+    def ready():  # made at the first launch: most programs use few kernels
+        nonlocal entry
+        source = _entry_of(function, plan, grain=grain, chunks=0 if serial else chunks)
+        entry = compile_function(source, name, function.__module__.startswith(_PACKAGE))
+        return entry
 
     def launch(n, work, *arguments):
         if not policy.started:
             policy.start()
-        code = entry(CELLS, n, work + 0.0, *arguments)
+        code = (entry or ready())(CELLS, n, work + 0.0, *arguments)
         if code:  # what is being recorded hides its values
             plain = (np.asarray(x) if isinstance(x, np.ndarray) else x for x in arguments)
             on_error(code, *plain)
@@ -137,7 +142,7 @@ def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_erro
     def launch_planned(*arguments):
         if not policy.started:
             policy.start()
-        entry(CELLS, *arguments)
+        (entry or ready())(CELLS, *arguments)
         if _record.recorder is not None:
             note(name, arguments)
 
