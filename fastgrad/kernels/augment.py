@@ -19,7 +19,7 @@ from ._record import empty
 from ._sample import FRAME, between, load_as, load_back, nearest, ramp, store_rounded
 from ._simd import fma, if_greater, lanes, load, log, maximum, prefetch, splat, sqrt, store
 from ._threads import policy
-from .gather import _LINE, _check_indices
+from .gather import _AHEAD, _LINE, _check_indices
 from .random import _philox
 
 __all__ = ["augment"]
@@ -115,53 +115,38 @@ def _whole_map(table, seed, base):
 
 
 @register_jitable
-def _fetch(following, part, size):
-    """Ask for a part of the image that is next: for all of it at once the core would wait.
-
-    Images that are read at random come out of memory, not out of a cache.
-    """
-    for at in range(
-        part * size, min((part + 1) * size, following.size), _LINE // following.itemsize
-    ):
-        prefetch(following, at)
-
-
-@register_jitable
-def _move(head, image, following, share, where, like, out):
+def _move(head, image, where, like, out):
     """Read an image by a map that only mirrors and moves by whole pixels."""
     height, width = int(head[HEIGHT]), int(head[WIDTH])
     new_height, new_width = int(head[NEW_HEIGHT]), int(head[NEW_WIDTH])
     gain, count = splat(like, head[GAIN]), lanes(like)
-    fill = out.dtype.type(head[FILL] + head[HALF])
     step, right, turn, down = int(where[0]), int(where[2]), int(where[4]), int(where[5])
     if step > 0:
         first, last = max(0, -right), min(new_width, width - right)
     else:
         first, last = max(0, right - width + 1), min(new_width, right + 1)
+    if turn > 0:
+        top, bottom = max(0, -down), min(new_height, height - down)
+    else:
+        top, bottom = max(0, down - height + 1), min(new_height, down + 1)
+    if last - first < new_width or bottom - top < new_height:
+        out[:] = out.dtype.type(head[FILL] + head[HALF])
     for channel in range(int(head[CHANNELS])):
         for y in range(new_height):
-            _fetch(following, channel * new_height + y, share)
-            to = (channel * new_height + y) * new_width
-            row = down + turn * y
-            if row < 0 or row >= height or first >= last:
-                out[to : to + new_width] = fill
-                continue
-            source = (channel * height + row) * width + right
-            for x in range(first):
-                out[to + x] = fill
-            for x in range(first, last, count):
-                part = min(count, last - x)
-                if step > 0:
-                    value = load_as(image, source + x, part, like)
-                else:
-                    value = load_back(image, source - x, part, like)
-                store_rounded(out, to + x, part, value * gain)
-            for x in range(last, new_width):
-                out[to + x] = fill
+            if top <= y < bottom:
+                to = (channel * new_height + y) * new_width
+                source = (channel * height + down + turn * y) * width + right
+                for x in range(first, last, count):
+                    part = min(count, last - x)
+                    if step > 0:
+                        value = load_as(image, source + x, part, like)
+                    else:
+                        value = load_back(image, source - x, part, like)
+                    store_rounded(out, to + x, part, value * gain)
 
 
 @register_jitable
-def _resample(head, image, following, share, where, framed, out):
+def _resample(head, image, where, framed, out):
     """Read an image by any map; ``framed`` is a frame already, with room for the image in it."""
     height, width = int(head[HEIGHT]), int(head[WIDTH])
     new_height, new_width = int(head[NEW_HEIGHT]), int(head[NEW_WIDTH])
@@ -176,7 +161,6 @@ def _resample(head, image, following, share, where, framed, out):
                 part = min(count, width - x)
                 store_rounded(framed, to + x, part, load_as(image, source + x, part, framed) * gain)
         for y in range(new_height):
-            _fetch(following, channel * new_height + y, share)
             x0 = splat(framed, where[1] * y + where[2] + 1.0)
             y0 = splat(framed, where[4] * y + where[5] + 1.0)
             for x in range(0, new_width, count):
@@ -338,33 +322,27 @@ def _erase(row, head, seed, block, buffer, out):
 # ------------------------------------------------------------------ a pass
 
 
-@kernel(grain=8)
-def _find_maps(start, stop, table, ticket, maps):
-    for i in range(start, stop):
-        base = ticket[1] + np.uint64(i * int(table[0, STRIDE]))
-        where = _whole_map(table, ticket[0], base)
-        for k in range(6):
-            maps[i, k] = where[k]
-
-
 @kernel
-def _read(start, stop, x, rows, head, maps, work, out):
+def _read(start, stop, x, rows, table, ticket, work, out):
     """Groups ``start`` to ``stop`` of images, by their maps; a group has a row of ``work``."""
-    n, groups, real = out.shape[0], work.shape[0], work.dtype.type
-    parts = int(head[CHANNELS]) * int(head[NEW_HEIGHT])
-    share = (x.shape[1] * x.itemsize // (parts * _LINE) + 1) * (_LINE // x.itemsize)
+    n, groups, real, head = out.shape[0], work.shape[0], work.dtype.type, table[0]
+    size, line = x.shape[1], _LINE // x.itemsize
     for group in range(start, stop):
         framed = work[group]
         framed[:] = real(head[FILL])
         last = n * (group + 1) // groups
         for i in range(n * group // groups, last):
-            following, where = x[rows[min(i + 1, last - 1)]], maps[i]
+            base = ticket[1] + np.uint64(i * int(head[STRIDE]))
+            where = _whole_map(table, ticket[0], base)
+            ahead = rows[min(i + 1, last - 1)] * size
+            for at in range(0, min(size, _AHEAD * line), line):
+                prefetch(x, ahead + at)
             straight = where[1] == 0.0 and where[3] == 0.0
             straight = straight and abs(where[0]) == 1.0 and abs(where[4]) == 1.0
             if straight and where[2] % 1.0 == 0.0 and where[5] % 1.0 == 0.0:
-                _move(head, x[rows[i]], following, share, where, framed, out[i])
+                _move(head, x[rows[i]], where, framed, out[i])
             else:
-                _resample(head, x[rows[i]], following, share, where, framed, out[i])
+                _resample(head, x[rows[i]], where, framed, out[i])
 
 
 @kernel
@@ -402,11 +380,10 @@ def augment(x, rows, table, constants, ticket, size, dtype):
         real = _FLOAT32 if out.itemsize == 1 else out.dtype
         groups, framed = min(n, 8 * policy.threads), (height + FRAME) * (width + FRAME)
         work = scratch(max(groups * framed, n * _CHUNK), real)
-        maps, flat = empty((n, 6), np.float64), out.reshape(n, -1)
-        _find_maps(n, 100.0 * n * places, table, ticket, maps)
+        flat = out.reshape(n, -1)
         _read(
-            groups, out.size * _READING, x.reshape(samples, -1), rows, table[0], maps,
-            work[: groups * framed].reshape(groups, framed), flat,
+            groups, out.size * _READING + 100.0 * n * places, x.reshape(samples, -1), rows, table,
+            ticket, work[: groups * framed].reshape(groups, framed), flat,
         )  # fmt: skip
         if places < len(table):
             cost = out.size * _CHANGING * (len(table) - places)

@@ -9,7 +9,7 @@ from ._simd import prefetch
 __all__ = ["gather_rows"]
 
 _LINE = 64  # bytes of a line of the cache
-_AHEAD = 4096  # bytes of the next row that are asked for while one is copied
+_AHEAD = 64  # lines of the next row that are asked for while one is copied
 _CACHED = 1 << 20  # bytes of a source from which rows come out of memory, not out of a cache
 _SMALL = 1 << 16  # bytes of a result up to which NumPy copies rows before a launch is done
 
@@ -36,7 +36,7 @@ def _gather_rows(start, stop, x, indices, out):
     size = x.shape[1]
     for i in range(start, stop):
         ahead = indices[min(i + 1, stop - 1)] * size
-        for j in range(0, min(size, _AHEAD), _LINE):
+        for j in range(0, min(size, _AHEAD * _LINE), _LINE):
             prefetch(x, ahead + j)
         source = x[indices[i]]
         target = out[i]

@@ -8,6 +8,7 @@ the reverse order.
 import inspect
 import math
 
+from ..data._checks import as_integer
 from ..gradients import clip_grad_norm_, clip_grad_value_
 from ..ops import sign
 from ..serialization import save
@@ -100,7 +101,7 @@ class EarlyStopping(KeepBest):
     """Ends the training after ``patience`` epochs without a better one, with the best weights.
 
     Other parameters are those of ``KeepBest``. Prechelt 1998. Raises ``ValueError`` for a patience
-    below 1.
+    below 1, ``TypeError`` for one that is no integer.
 
     >>> import fastgrad as fg
     >>> model, loss = fg.nn.Linear(1, 1), fg.nn.MSELoss()
@@ -114,9 +115,7 @@ class EarlyStopping(KeepBest):
     def __init__(
         self, patience=5, monitor=None, *, mode=None, min_delta=0.0, path=None, restore=True
     ):
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience is {patience}; expected at least 1")
-        self.patience = patience
+        self.patience = as_integer(patience, "EarlyStopping", "patience", least=1)
         super().__init__(monitor, mode=mode, min_delta=min_delta, path=path, restore=restore)
 
     def on_epoch_end(self, context):
