@@ -17,6 +17,7 @@ from . import random
 from .backend import get_backend
 from .tape import recording
 from .tensor import Tensor
+from .trees import put_together, take_apart
 from .watch import watch as watching
 
 try:
@@ -105,7 +106,7 @@ class _Recording:
     def __init__(self, trace, result):
         plain, source = trace.recorder.arena.plain, trace.recorder.source
         outputs = []
-        self.form = _take_apart(result, outputs)
+        self.form = take_apart(result, outputs, arrays=True)
         self.outputs = [source(plain(tensor.data)) for tensor in outputs]
         self.leaves = [leaf[:3] for leaf in trace.leaves.values()]
         self.before = list(trace.before.values())
@@ -145,7 +146,7 @@ class _Recording:
 
     def results(self, inputs):
         tensors = [Tensor(source(inputs).copy()) for source in self.outputs]
-        return _put_together(self.form, tensors)
+        return put_together(self.form, tensors)
 
 
 class CompiledStep:
@@ -167,7 +168,7 @@ class CompiledStep:
             tensors, form = args, len(args)
         else:
             tensors = []
-            form = _take_apart((args, kwargs), tensors)
+            form = take_apart((args, kwargs), tensors, arrays=True)
         kinds = tuple([(x.data.shape, x.data.dtype, x._requires_grad) for x in tensors])
         inputs = [x.data if x.data.flags.carray else np.array(x.data, order="C") for x in tensors]
         key = form, kinds
@@ -196,7 +197,7 @@ class CompiledStep:
                 if type(form) is int:
                     args, kwargs = stand_ins, {}
                 else:
-                    args, kwargs = _put_together(form, stand_ins)
+                    args, kwargs = put_together(form, stand_ins)
                 result = self._step(*args, **kwargs)
             finally:
                 recording.active = None
@@ -254,56 +255,3 @@ def compile(step):
     [3.0, 2.79..., 2.59...]
     """
     return CompiledStep(step)
-
-
-# ------------------------------------------------------------------ arguments and results
-
-
-class _Place:
-    """Where a tensor stood."""
-
-    def __init__(self, number):
-        self.number = number
-
-    def __eq__(self, other):
-        return type(other) is _Place and other.number == self.number
-
-    def __hash__(self):
-        return hash((_Place, self.number))
-
-
-_PLACES = [_Place(number) for number in range(64)]
-
-
-def _take_apart(value, tensors):
-    """A hashable form of nested tuples, lists and dicts, whose tensors go to ``tensors``."""
-    kind = type(value)
-    if isinstance(value, Tensor):
-        tensors.append(value)
-        number = len(tensors) - 1
-        return _PLACES[number] if number < len(_PLACES) else _Place(number)
-    if kind is np.ndarray:
-        return _take_apart(Tensor(value), tensors)
-    if kind is tuple or kind is list or _is_named(kind):
-        return kind, tuple([_take_apart(part, tensors) for part in value])
-    if kind is dict:
-        return kind, tuple([(name, _take_apart(part, tensors)) for name, part in value.items()])
-    return None, kind, value
-
-
-def _put_together(form, tensors):
-    """The inverse of ``_take_apart``."""
-    if type(form) is _Place:
-        return tensors[form.number]
-    kind, *rest = form
-    if kind is None:
-        return rest[1]
-    if kind is dict:
-        return {name: _put_together(part, tensors) for name, part in rest[0]}
-    parts = [_put_together(part, tensors) for part in rest[0]]
-    return kind(*parts) if _is_named(kind) else kind(parts)
-
-
-def _is_named(kind):
-    """Whether a type is a named tuple's, like (values, indices)."""
-    return issubclass(kind, tuple) and hasattr(kind, "_fields")

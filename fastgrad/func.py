@@ -13,11 +13,11 @@ from functools import wraps
 import numpy as np
 
 from .autograd._jacobian import Own, depends_on_others, fresh, jacobian_rows, zeros_like
-from .autograd._trees import flatten
 from .creation import zeros
 from .differentiate import grad as gradients
 from .tape import enable_grad, is_grad_enabled, mark
 from .tensor import Tensor
+from .trees import flatten
 
 __all__ = [
     "grad", "grad_and_value", "hessian", "hvp", "jacobian", "jacrev", "jvp", "value_and_grad", "vjp"

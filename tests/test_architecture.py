@@ -27,7 +27,7 @@ _LAYERS = (
     ("backend",),
     ("tape",),
     ("tensor",),
-    ("lifting", "differentiate"),
+    ("lifting", "differentiate", "trees"),
     ("ops",),
     ("inplace", "methods"),
     ("functional", "creation", "dtypes", "gradients", "serialization", "testing"),

@@ -31,7 +31,7 @@ from fastgrad.training import (
     load,
     load_checkpoint,
 )
-from fastgrad.training.trees import pack, unpack
+from fastgrad.training.packing import pack, unpack
 
 
 class Halving:

@@ -3,9 +3,9 @@
 from .. import random
 from ..tape import Node, Splice, enable_grad, mark, mode, recording
 from ..tensor import Tensor
+from ..trees import flatten
 from ..watch import here, look, watch
 from ._nodes import Kept, Operation, port, source
-from ._trees import flatten
 
 
 def checkpoint(function, *args, use_reentrant=None, preserve_rng_state=True, **kwargs):

@@ -1,8 +1,9 @@
 """What a loader gives, and what goes through a model: batches of one tensor or of several."""
 
 from ..tensor import Tensor
+from ..trees import flatten
 
-__all__ = ["apply", "leaves", "rebuilt", "samples", "unpack"]
+__all__ = ["apply", "samples", "unpack"]
 
 
 def unpack(batch, where):
@@ -44,34 +45,10 @@ def apply(model, x):
     return model(x)
 
 
-def leaves(value):
-    """The tensors in nested tuples, lists and dicts, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from leaves(part)
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from leaves(part)
-
-
-def rebuilt(value, tensors):
-    """``value`` with its tensors replaced by those of an iterator, in the order of ``leaves``."""
-    if isinstance(value, Tensor):
-        return next(tensors)
-    if isinstance(value, dict):
-        return {name: rebuilt(part, tensors) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        parts = [rebuilt(part, tensors) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return value
-
-
 def samples(target):
     """How many samples a batch has: the first size of its first tensor that has one."""
     if type(target) is not Tensor:
-        target = next((tensor for tensor in leaves(target) if tensor.data.ndim), None)
+        target = next((tensor for tensor in flatten(target)[0] if tensor.data.ndim), None)
         if target is None:
             return 1
     return target.data.shape[0] if target.data.ndim else 1

@@ -17,7 +17,7 @@ from .. import random
 from ..nn import Module
 from ..serialization import read_file, write_file
 from .callback import Callback
-from .trees import pack, unpack
+from .packing import pack, unpack
 
 __all__ = ["Checkpoint", "load_checkpoint"]
 

@@ -13,7 +13,8 @@ from ..metrics import by_name
 from ..nn import Module
 from ..tape import no_grad
 from ..tensor import Tensor
-from .batches import apply, leaves, rebuilt, samples, unpack
+from ..trees import flatten
+from .batches import apply, samples, unpack
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -98,9 +99,9 @@ def _name_of(metric):
 
 def _joined(batches):
     """Nested tensors of all batches, joined along their first axis."""
-    first = batches[0]
-    columns = zip(*(list(leaves(batch)) for batch in batches), strict=True)
-    return rebuilt(first, iter([_concatenated(column) for column in columns]))
+    _, rebuild = flatten(batches[0])
+    columns = zip(*(flatten(batch)[0] for batch in batches), strict=True)
+    return rebuild([_concatenated(column) for column in columns])
 
 
 def _concatenated(tensors):
