@@ -500,6 +500,7 @@ _LAYERS = {
     "Dropout of nothing": (lambda nn: nn.Dropout(0.0), (3, 4)),
     "BatchNorm1d": (lambda nn: nn.BatchNorm1d(5), (7, 5)),
     "BatchNorm1d of sequences": (lambda nn: nn.BatchNorm1d(5), (3, 5, 4)),
+    "BatchNorm1d of nothing": (lambda nn: nn.BatchNorm1d(5), (0, 5)),
     "BatchNorm1d with eps": (lambda nn: nn.BatchNorm1d(5, eps=0.5), (7, 5)),
     "BatchNorm1d not affine": (lambda nn: nn.BatchNorm1d(5, affine=False), (7, 5)),
     "BatchNorm1d without statistics": (

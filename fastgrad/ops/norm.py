@@ -12,6 +12,11 @@ def _rule(
     x, running_mean, running_var, weight, bias, *, training, momentum, eps, relu=False, batches=None
 ):
     _check(x, running_mean, running_var, weight, bias, training)
+    if training and not x.size:  # nothing to measure, and nothing moves, as in PyTorch
+        training, running_mean = False, K.zeros(x.shape[1:2], x.dtype)
+        running_var = running_mean
+        if batches is not None:
+            K.add(batches, 1, out=batches)
     # What pull-backs close over counts as saved by its name. So there is one for each case: out
     # only where a ReLU wants it, running statistics, which may change later, only where used.
     if training:
@@ -74,7 +79,7 @@ def _check(x, running_mean, running_var, weight, bias, training):
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var come together")
     if training:
-        if x.size < 2 * max(channels[0], 1):
+        if 0 < x.size < 2 * channels[0]:
             raise ValueError(
                 f"batch_norm: training wants more than one value per channel, x is {x.shape}"
             )
@@ -128,7 +133,7 @@ def apply(x, running_mean, running_var, weight, bias, options):
     """Batch normalization, with ``relu`` among the options its positive part, in one pass."""
     function = _batch_norm_relu if "relu" in options else _batch_norm
     out = function(x, running_mean, running_var, weight, bias, **options)
-    if options["training"] and isinstance(running_mean, Tensor):
+    if options["training"] and isinstance(running_mean, Tensor) and out.data.size:
         running_mean._version[0] += 1
         running_var._version[0] += 1
     return out
