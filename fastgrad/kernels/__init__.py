@@ -26,6 +26,7 @@ from .embedding import *
 from .functions import *
 from .gather import *
 from .index import *
+from .linear import *
 from .loss import *
 from .margin import *
 from .matmul import *

@@ -13,6 +13,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
+from ._panels import pack_turned
 from ._record import call_numpy, contiguous, empty
 from ._threads import policy
 from ._tile import (
@@ -23,7 +24,7 @@ from ._tile import (
     tile_address,
     tile_lanes,
 )
-from .matmul import _dots, _pack_turned, _work, in_rows, matmul, matmul_nt, matmul_tn
+from .matmul import _dots, _work, in_rows, matmul, matmul_nt, matmul_tn
 
 __all__ = ["bmm", "bmm_nt", "bmm_tn"]
 
@@ -58,7 +59,7 @@ def _items(start, stop, tile, a, b, c, a_at, b_at, a_turned, b_turned, space, gr
             a_from, c_from = a_at[item] * rows * depth, item * rows * columns
             if b_turned and b_at[item] != packed:
                 packed = b_at[item]
-                _pack_turned(b[packed], space, packed_at, 0, depth, 0, panels)
+                pack_turned(b[packed], space, packed_at, 0, depth, 0, panels)
             for top in range(0, rows, height):
                 for panel in range(panels):
                     left = panel * width

@@ -21,22 +21,11 @@ from functools import lru_cache
 import numpy as np
 from numba.extending import register_jitable
 
-from . import arithmetic, functions
+from . import arithmetic
 from ._jit import kernel, scratch
+from ._panels import DEPTH, STRIP, STRIPS, copy_strips, pack_panels, pack_turned
 from ._record import empty
-from ._simd import (
-    fma,
-    if_greater,
-    lane_sum,
-    lanes,
-    load,
-    load_part,
-    prefetch,
-    store,
-    store_part,
-    turn_block,
-    zeros,
-)
+from ._simd import fma, lane_sum, lanes, load, load_part, turn_block, zeros
 from ._threads import policy
 from ._tile import (
     TILE_ROWS,
@@ -48,21 +37,9 @@ from ._tile import (
     tile_address,
     tile_lanes,
 )
-from .reduce import sum
 
-__all__ = [
-    "linear_backward",
-    "linear_forward",
-    "matmul",
-    "matmul_nt",
-    "matmul_tn",
-    "transpose",
-]
+__all__ = ["matmul", "matmul_nt", "matmul_tn", "transpose"]
 
-_DEPTH = 384  # k-block of a packed panel: a strip of A (14 × 384 float32) fills half of L1
-_STRIP = 16 * (_DEPTH + 16)  # elements of the copy of a strip: up to 16 rows, skewed
-_AHEAD = 8  # rows of A that are asked for before they are copied
-_STRIPS = 8  # strips copied at a time, in long reads where A is turned
 _GROUP_BYTES = 1 << 20  # packed B kept in L2 at a time
 _DIRECT_BYTES = 1 << 20  # from there on B is packed
 _BLOCKS = 2  # blocks of a packed product for each thread
@@ -72,7 +49,6 @@ _FEW = 4  # up to so many columns, dot products beat tiles that are mostly maske
 _TALL_DEPTH = 128  # k-block of a product whose A is turned, and whose B has few panels
 _TALL_PANELS = 8
 _NARROW_DEPTH = 64  # k-block of a narrow product: pages that are read at a time
-_SMALL_STEPS = 1 << 19  # multiply-adds of a layer whose gradients are computed in one launch
 _NANOSECONDS_PER_STEP = 1 / 80  # per multiply-add, on one thread
 _NANOSECONDS_PER_BYTE = 1 / 40  # of B, which half is in the other core's cache, on one thread
 
@@ -203,7 +179,7 @@ def _packed(
     depth = b.shape[1] if b_turned else b.shape[0]
     a_row, a_step = (1, rows) if a_turned else (depth, 1)
     width = TILE_VECTORS * tile_lanes(c)
-    group = max(1, _GROUP_BYTES // (_DEPTH * width * c.itemsize))
+    group = max(1, _GROUP_BYTES // (DEPTH * width * c.itemsize))
     panels, strips = (columns + width - 1) // width, (rows + TILE_ROWS - 1) // TILE_ROWS
     most = (rows + strips - 1) // strips  # rows in a strip
     flat_a = a.ravel()
@@ -212,24 +188,24 @@ def _packed(
         high, low = strips * (block // across) // down, strips * (block // across + 1) // down
         left, right = panels * (block % across) // across, panels * (block % across + 1) // across
         strips_at = block * size
-        panels_at = strips_at + _STRIPS * _STRIP
+        panels_at = strips_at + STRIPS * STRIP
         row, step = a_row, a_step
         # A strip is copied where that is a small part of the work, or where its lines are far
         # apart: in the same sets of the L1 cache, or each on a page of its own.
         copied = right - left >= 4 or jump % 4096 == 0 or (a_turned and right - left > 1)
         for first in range(left, right, group):
             last = min(first + group, right)
-            for k in range(0, depth, _DEPTH):
-                steps = min(_DEPTH, depth - k)
+            for k in range(0, depth, DEPTH):
+                steps = min(DEPTH, depth - k)
                 clamp = relu and k + steps == depth
                 if b_turned:
-                    _pack_turned(b, space, panels_at, k, steps, first, last)
+                    pack_turned(b, space, panels_at, k, steps, first, last)
                 else:
-                    _pack_panels(b, space, panels_at, k, steps, first, last)
-                for top_strip in range(high, low, _STRIPS):
-                    end_strip = min(top_strip + _STRIPS, low)
+                    pack_panels(b, space, panels_at, k, steps, first, last)
+                for top_strip in range(high, low, STRIPS):
+                    end_strip = min(top_strip + STRIPS, low)
                     if copied:
-                        row, step = _copy_strips(
+                        row, step = copy_strips(
                             a, a_row, a_step, k, steps, rows, most, top_strip, end_strip,
                             space, strips_at,
                         )  # fmt: skip
@@ -237,7 +213,7 @@ def _packed(
                         top = strip * most
                         height = min(most, rows - top)
                         if copied:
-                            a_strip, a_at = space, strips_at + (strip - top_strip) * _STRIP
+                            a_strip, a_at = space, strips_at + (strip - top_strip) * STRIP
                         else:
                             a_strip, a_at = flat_a, top * a_row + k * a_step
                             row, step = a_row, a_step
@@ -257,83 +233,6 @@ def _packed(
                                     space, 0, 0, steps,
                                     True, c, c_at, columns, clamp, c, c_at, columns, height, count,
                                 )  # fmt: skip
-
-
-@register_jitable
-def _pack_panels(b, panels, at, k, steps, first, last):
-    """Copy rows ``k : k + steps`` of panels ``first : last`` of b (depth, columns)."""
-    columns = b.shape[1]
-    width = TILE_VECTORS * tile_lanes(b)
-    lane = lanes(b)
-    for i in range(steps):
-        row = (k + i) * columns
-        for panel in range(first, last):
-            left = panel * width
-            target = at + ((panel - first) * steps + i) * width
-            count = min(width, columns - left)
-            whole = count // lane * lane
-            for j in range(0, whole, lane):
-                store(panels, target + j, load(b, row + left + j))
-            if whole < count:
-                rest = load_part(b, row + left + whole, count - whole, 0.0)
-                store(panels, target + whole, rest)
-
-
-@register_jitable
-def _pack_turned(b, panels, at, k, steps, first, last):
-    """The same from b (columns, depth), turned in blocks of one vector squared."""
-    columns, depth = b.shape
-    width = TILE_VECTORS * tile_lanes(b)
-    lane = lanes(b)
-    for panel in range(first, last):
-        left = panel * width
-        target = at + (panel - first) * steps * width
-        for j in range(0, min(width, columns - left), lane):
-            height = min(lane, columns - left - j)
-            for i in range(0, steps, lane):
-                turn_block(
-                    b, (left + j) * depth + k + i, depth,
-                    panels, target + i * width + j, width,
-                    height, min(lane, steps - i),
-                )  # fmt: skip
-
-
-@register_jitable
-def _copy_strips(a, a_row, a_step, k, steps, rows, most, first, last, space, at):
-    """Copy steps ``k`` on of strips ``first`` to ``last`` of A, each to ``_STRIP`` elements.
-
-    Returns the distances between rows and between steps of the copies. Unmoved, rows a multiple
-    of 4 KiB apart would all fall into one set of the L1 cache.
-    """
-    lane = lanes(a)
-    if a_step == 1:
-        row = steps + 16
-        whole = steps // lane * lane
-        for strip in range(first, last):
-            top = strip * most
-            for i in range(top, min(rows, top + most)):
-                source, target = i * a_row + k, at + (strip - first) * _STRIP + (i - top) * row
-                for j in range(0, whole, lane):
-                    store(space, target + j, load(a, source + j))
-                if whole < steps:
-                    rest = load_part(a, source + whole, steps - whole, 0.0)
-                    store_part(space, target + whole, steps - whole, rest)
-        return row, 1
-    left, right = first * most, min(rows, last * most)
-    for j in range(steps):
-        source = (k + j) * a_step
-        for i in range(left, right, 64 // a.itemsize):
-            prefetch(a, source + _AHEAD * a_step + i)
-        for strip in range(first, last):
-            top = strip * most
-            target = at + (strip - first) * _STRIP + j * 16
-            # lanes beyond the strip are copied and not used
-            for i in range(top, min(rows, top + most), lane):
-                if i + lane <= rows:
-                    store(space, target + i - top, load(a, source + i))
-                else:
-                    store(space, target + i - top, load_part(a, source + i, rows - i, 0.0))
-    return 1, 16
 
 
 def _plan_narrow(tile, a, b, c, space):
@@ -410,56 +309,6 @@ def _dots(start, stop, a, b, bias, c, swapped, resume, relu):
             flat[i * c_row + j * c_step] = result
 
 
-_one_narrow, _one_direct = (register_jitable(f.__wrapped__) for f in (_narrow, _direct))
-
-
-@kernel(serial=True)
-def _backward(
-    start, stop, tile, grad, out, relu, masked, x, weight, grad_x, grad_weight, grad_bias,
-    needs_x, needs_weight, needs_bias, space,
-):  # fmt: skip
-    """The gradients of a small linear layer in one launch; see ``linear_backward``."""
-    rows, columns = grad.shape
-    lane, width = lanes(grad), TILE_VECTORS * tile_lanes(grad)
-    if relu:
-        for i in range(0, grad.size, lane):
-            n = min(lane, grad.size - i)
-            y, g = load_part(out, i, n, 0.0), load_part(grad, i, n, 0.0)
-            store_part(masked, i, n, if_greater(y, zeros(grad), g, zeros(grad)))
-        grad = masked
-    if needs_x:
-        inputs = x.shape[1]
-        panels, strips = (inputs + width - 1) // width, (rows + TILE_ROWS - 1) // TILE_ROWS
-        height = (rows + strips - 1) // strips
-        _pack_turned(weight, space, 0, 0, columns, 0, panels)
-        for top in range(0, rows, height):
-            for panel in range(panels):
-                left = panel * width
-                multiply_tile(
-                    tile, grad, top * columns, columns, 1,
-                    space, left * columns, width, space, 0, 0, columns,
-                    False, grad_bias, 0, 0, False, grad_x, top * inputs + left, inputs,
-                    min(height, rows - top), min(width, inputs - left),
-                )  # fmt: skip
-    if needs_weight:
-        inputs = x.shape[1]
-        if columns < lane and columns < inputs:
-            panels = (inputs + width - 1) // width
-            _one_narrow(0, panels, tile, x, grad, grad_weight, space)
-        else:
-            _, strips, panels = _cut_directly(grad_weight)
-            _one_direct(
-                0, strips * panels, tile, x, grad, grad_bias, grad_weight, True, False, False
-            )
-    if needs_bias:
-        for j in range(0, columns, lane):
-            n = min(lane, columns - j)
-            total = zeros(grad)
-            for i in range(rows):
-                total += load_part(grad, i * columns + j, n, 0.0)
-            store_part(grad_bias, j, n, total)
-
-
 @kernel
 def _transpose(start, stop, x, out):
     """Bands ``start`` to ``stop`` of out (columns, rows) = xᵀ; a band is one vector wide."""
@@ -482,7 +331,6 @@ def _grid(strips, panels, ratio, parts):
     return min(down, strips), min(parts // down, panels)
 
 
-_NOTHING = {np.dtype(kind): np.zeros((1, 1), kind) for kind in (np.float32, np.float64)}
 _NO_BIAS = {np.dtype(kind): np.zeros(1, kind) for kind in (np.float32, np.float64)}
 
 
@@ -500,7 +348,7 @@ def _multiply(a, b, bias, out, a_turned, b_turned, relu=False):
     elif a_turned and 1 < panels <= _TALL_PANELS:
         _tall(tile, a, b, out)
         return
-    elif a_turned and panels > 1 and (b.shape[0] > _DEPTH or rows * itemsize % 4096 == 0):
+    elif a_turned and panels > 1 and (b.shape[0] > DEPTH or rows * itemsize % 4096 == 0):
         direct = False
     else:
         direct = panels == 1 or b.size * itemsize <= _DIRECT_BYTES or rows < _PACKED_ROWS
@@ -517,8 +365,8 @@ def _multiply(a, b, bias, out, a_turned, b_turned, relu=False):
         return
     width = TILE_WIDTH_BYTES // itemsize
     down, across = _grid(-(-rows // TILE_ROWS), panels, rows / columns, _BLOCKS * policy.threads)
-    group = min(-(-panels // across), max(1, _GROUP_BYTES // (_DEPTH * TILE_WIDTH_BYTES)))
-    size = _STRIPS * _STRIP + group * _DEPTH * width
+    group = min(-(-panels // across), max(1, _GROUP_BYTES // (DEPTH * TILE_WIDTH_BYTES)))
+    size = STRIPS * STRIP + group * DEPTH * width
     space = scratch(down * across * size, out.dtype)
     _packed(tile, a, b, bias, out, a_turned, b_turned, resume, relu, down, across, space, size)
 
@@ -594,47 +442,3 @@ def transpose(x, out=None):
     else:
         _transpose(-(-columns * x.itemsize // 64), 0.2 * x.size, x, out)
     return out
-
-
-def linear_forward(x, weight, bias=None, out=None, relu=False):
-    """``Y (n, out) = X (n, in) · W (in, out) + b (out,)``, the bias added in the product.
-
-    With ``relu``, ``max(Y, 0)``.
-    """
-    return matmul(x, weight, bias, out, relu)
-
-
-def linear_backward(grad, x, weight, needs=(True, True, True), out=None):
-    """``dX = dY · Wᵀ``, ``dW = Xᵀ · dY``, ``db = Σ dY`` over the batch; None where not needed.
-
-    out is the layer's result, if it went through a ReLU, else None.
-    """
-    needs_x, needs_weight, needs_bias = needs
-    (rows, columns), depth = grad.shape, x.shape[1]
-    relu = out is not None
-    if not 0 < rows * depth * columns <= _SMALL_STEPS:
-        if relu:
-            grad = functions.relu_backward.ufunc(grad, out, out=empty(grad.shape, grad.dtype))
-        return (
-            matmul_nt(grad, weight) if needs_x else None,
-            matmul_tn(x, grad) if needs_weight else None,
-            sum(grad, (0,)) if needs_bias else None,
-        )
-    nothing = _NOTHING[grad.dtype]
-    grad_x = empty(x.shape, x.dtype) if needs_x else nothing
-    grad_weight = empty(weight.shape, x.dtype) if needs_weight else nothing
-    grad_bias = empty(columns, x.dtype) if needs_bias else nothing.ravel()
-    panels = -(-depth * x.itemsize // TILE_WIDTH_BYTES)
-    packed = panels * columns * (TILE_WIDTH_BYTES // x.itemsize)
-    space = scratch(max(packed, grad_weight.size), x.dtype)
-    _backward(
-        1, 0,
-        tile_address(x.dtype), grad, out if relu else grad, relu,
-        empty(grad.shape, grad.dtype) if relu else grad, x, weight, grad_x, grad_weight, grad_bias,
-        needs_x, needs_weight, needs_bias, space,
-    )  # fmt: skip
-    return (
-        grad_x if needs_x else None,
-        grad_weight if needs_weight else None,
-        grad_bias if needs_bias else None,
-    )

@@ -22,6 +22,7 @@ from numba.extending import register_jitable
 
 from . import arithmetic
 from ._jit import kernel, scratch
+from ._panels import pack_panels, pack_turned
 from ._record import contiguous, empty
 from ._simd import if_greater, lanes, maximum, prefetch, read, sigmoid, splat, tanh, write, zeros
 from ._tile import (
@@ -38,8 +39,6 @@ from .matmul import (
     _FEW,
     _multiply,
     _multiply_dots,
-    _pack_panels,
-    _pack_turned,
     matmul,
     matmul_tn,
 )
@@ -74,10 +73,10 @@ def _pack(start, stop, weight, gates, turned, packed):
         if turned:
             block, gate = number // gates, number % gates
             part = weight[gate * units : (gate + 1) * units]
-            _pack_turned(part, packed, number * depth * wide, 0, depth, block, block + 1)
+            pack_turned(part, packed, number * depth * wide, 0, depth, block, block + 1)
         else:
             at = number * weight.shape[0] * wide
-            _pack_panels(weight, packed, at, 0, weight.shape[0], number, number + 1)
+            pack_panels(weight, packed, at, 0, weight.shape[0], number, number + 1)
 
 
 @register_jitable

@@ -15,6 +15,7 @@ from .embedding import *
 from .functions import *
 from .gather import *
 from .index import *
+from .linear import *
 from .loss import *
 from .margin import *
 from .matmul import *
