@@ -25,6 +25,7 @@ from .counts import *
 from .embedding import *
 from .functions import *
 from .gather import *
+from .grid import *
 from .index import *
 from .loss import *
 from .margin import *

@@ -27,6 +27,7 @@ from .margin import *
 from .matmul import *
 from .matmul import bmm_nt, bmm_tn
 from .norm import *
+from .pad import *
 from .place import *
 from .powers import *
 from .quantiles import *
@@ -47,9 +48,9 @@ from .statistics import *
 _FILES = (
     "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
     "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
-    "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
-    "shape", "similarity", "softmax", "sort", "special", "statistics",
+    "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "pad", "place",
+    "powers", "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm",
+    "scan", "shape", "similarity", "softmax", "sort", "special", "statistics",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
