@@ -19,6 +19,7 @@ from .ops import (
     elu,
     embedding,
     feature_alpha_dropout,
+    fold,
     gaussian_nll_loss,
     gelu,
     glu,
@@ -73,6 +74,7 @@ from .ops import (
     threshold,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+    unfold,
 )
 from .ops._inplace import in_place
 
@@ -96,6 +98,7 @@ __all__ = [
     "elu_",
     "embedding",
     "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -157,6 +160,7 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
 ]
 
 _relu_in_place = in_place(ops.relu)

@@ -54,6 +54,10 @@ from .dropout import (
 from .embedding import (
     Embedding,
 )
+from .fold import (
+    Fold,
+    Unfold,
+)
 from .layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -175,6 +179,7 @@ __all__ = [
     "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -252,6 +257,7 @@ __all__ = [
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "Unfold",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -44,13 +44,14 @@ from .softmax import *
 from .sort import *
 from .special import *
 from .statistics import *
+from .unfold import *
 
 _FILES = (
     "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
     "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
     "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "pad", "place",
     "powers", "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm",
-    "scan", "shape", "similarity", "softmax", "sort", "special", "statistics",
+    "scan", "shape", "similarity", "softmax", "sort", "special", "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

@@ -35,3 +35,4 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .unfold import *
