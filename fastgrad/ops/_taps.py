@@ -1,7 +1,5 @@
 """Tables of taps: which elements make up each one of an axis of another size, and by how much."""
 
-from functools import lru_cache
-
 import numpy as np
 
 _WIDTH = {"linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}  # elements that are looked at
@@ -82,7 +80,6 @@ def _transposed(taps, size):
     return np.concatenate([[0], np.cumsum(counts)]), rows[order], weights[order]
 
 
-@lru_cache(maxsize=512)
 def taps_of(mode, size, out, factor, align_corners, antialias, dtype):
     """(taps, those of the transposed matrix) of an axis from ``size`` to ``out`` elements."""
     step = step_of(size, out, factor, align_corners)

@@ -21,8 +21,8 @@ _AXES = {
 _nearest = picking("interpolate")
 
 
-@lru_cache(maxsize=256)
-def _nearest_step(shape, size, factors, exact, dtype):
+def _nearest_step(shape, dtype, size, factors, exact):
+    dtype = dtype if dtype.kind == "f" else np.dtype(np.float32)
     axes = [
         grid_axis(nearest_places(n, out, factor, exact, dtype), n)
         for n, out, factor in zip(shape[2:], size, factors, strict=True)
@@ -40,43 +40,66 @@ def _weighted(x, *, plan):
     return apply(x, 0), lambda grad: apply(grad, 1)
 
 
-def _plan(x, mode, size, factors, align_corners, antialias):
+def _plan(shape, dtype, mode, size, factors, align_corners, antialias):
     """(axis, taps, taps back) of the axes in the order in which least is computed.
 
     What shrinks goes first. Along rows elements are looked up one by one, along other axes they
     are read in vectors: so the rows' turn is before what grows and after what shrinks.
     """
     axes = []
-    for axis, (n, out, factor) in enumerate(zip(x.shape[2:], size, factors, strict=True), 2):
-        pair = taps_of(mode, n, out, factor, align_corners, antialias, x.dtype)
+    for axis, (n, out, factor) in enumerate(zip(shape[2:], size, factors, strict=True), 2):
+        pair = taps_of(mode, n, out, factor, align_corners, antialias, dtype)
         if out != n or factor not in (None, 1.0) or antialias:
             axes.append((out / n, -axis if out > n else axis, (axis, *pair)))
     return tuple(entry for _, _, entry in sorted(axes, key=lambda entry: entry[:2]))
 
 
-def _sizes(x, size, scale_factor, recompute_scale_factor):
+def _sizes(shape, size, scale_factor, recompute_scale_factor):
     """(sizes of the result, factors that decide where its elements lie, None: the sizes)."""
-    count = x.ndim - 2
+    count = len(shape) - 2
     if (size is None) == (scale_factor is None):
         raise ValueError(
             f"interpolate: expected one of size and scale_factor, got {size} and {scale_factor}"
         )
     given = size if scale_factor is None else scale_factor
-    each = tuple(given) if isinstance(given, tuple | list) else (given,) * count
+    each = given if isinstance(given, tuple) else (given,) * count
     if len(each) != count:
         raise ValueError(
-            f"interpolate: expected one number or {count} for shape {x.shape}, got {given}"
+            f"interpolate: expected one number or {count} for shape {shape}, got {given}"
         )
     if scale_factor is None:
         if recompute_scale_factor:
             raise ValueError("interpolate: recompute_scale_factor wants a scale_factor, not a size")
         sizes, factors = tuple(map(operator.index, each)), (None,) * count
     else:
-        sizes = tuple(math.floor(n * float(f)) for n, f in zip(x.shape[2:], each, strict=True))
+        sizes = tuple(math.floor(n * float(f)) for n, f in zip(shape[2:], each, strict=True))
         factors = (None,) * count if recompute_scale_factor else tuple(map(float, each))
-    if 0 in x.shape[1:] or min(sizes) < 1:
-        raise ValueError(f"interpolate: no size {sizes} of shape {x.shape}")
+    if 0 in shape[1:] or min(sizes) < 1:
+        raise ValueError(f"interpolate: no size {sizes} of shape {shape}")
     return sizes, factors
+
+
+@lru_cache(maxsize=512)
+def _prepared(shape, dtype, mode, align_corners, antialias, *sizes):
+    """What is to be done, all checked: a ``picking_step`` for the nearest, otherwise a plan."""
+    if len(shape) - 2 not in _AXES.get(mode, ()):
+        known = {name: [n + 2 for n in counts] for name, counts in _AXES.items()}
+        raise ValueError(
+            f"interpolate: mode {mode!r} does not go with shape {shape}; the modes and their "
+            f"numbers of dimensions are {known}"
+        )
+    nearest = mode.startswith("nearest")
+    if align_corners is not None and (nearest or mode == "area"):
+        raise ValueError(f"interpolate: mode {mode!r} takes no align_corners, got {align_corners}")
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise ValueError(f"interpolate: antialias is for bilinear and bicubic, not for {mode!r}")
+    sizes, factors = _sizes(shape, *sizes)
+    if nearest:
+        return _nearest_step(shape, dtype, sizes, factors, mode == "nearest-exact")
+    if dtype.kind != "f":
+        raise TypeError(f"interpolate: mode {mode!r} expects floats, got {dtype}")
+    factors = factors if mode != "area" else (None,) * len(sizes)
+    return _plan(shape, dtype, mode, sizes, factors, bool(align_corners), antialias)
 
 
 def interpolate(
@@ -107,26 +130,15 @@ def interpolate(
     >>> fg.interpolate(fg.tensor([[[1.0, 2.0]]]), size=3, mode="linear", align_corners=True)
     tensor([[[1.0000, 1.5000, 2.0000]]])
     """
-    if x.ndim - 2 not in _AXES.get(mode, ()):
-        known = {name: [n + 2 for n in counts] for name, counts in _AXES.items()}
-        raise ValueError(
-            f"interpolate: mode {mode!r} does not go with shape {x.shape}; the modes and their "
-            f"numbers of dimensions are {known}"
-        )
-    smooth = mode not in ("nearest", "nearest-exact", "area")
-    if align_corners is not None and not smooth:
-        raise ValueError(f"interpolate: mode {mode!r} takes no align_corners, got {align_corners}")
-    if antialias and mode not in ("bilinear", "bicubic"):
-        raise ValueError(f"interpolate: antialias is for bilinear and bicubic, not for {mode!r}")
-    sizes, factors = _sizes(x, size, scale_factor, recompute_scale_factor)
+    size, scale_factor = (
+        tuple(given) if isinstance(given, list) else given for given in (size, scale_factor)
+    )
+    plan = _prepared(
+        x.shape, x.dtype, mode, align_corners, antialias, size, scale_factor,
+        recompute_scale_factor,
+    )  # fmt: skip
     if mode.startswith("nearest"):
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
-        step = _nearest_step(x.shape, sizes, factors, mode == "nearest-exact", dtype)
-        return _nearest(x, step=step, fill=0.0)
-    if x.dtype.kind != "f":
-        raise TypeError(f"interpolate: mode {mode!r} expects floats, got {x.dtype}")
-    factors = factors if mode != "area" else (None,) * len(sizes)
-    plan = _plan(x, mode, sizes, factors, bool(align_corners), antialias)
+        return _nearest(x, step=plan, fill=0.0)
     return _weighted(x, plan=plan) if plan else x.clone()
 
 
