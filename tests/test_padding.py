@@ -33,3 +33,13 @@ def test_errors_name_the_numbers():
         nn.ReflectionPad2d((1, 2))
     with pytest.raises(ValueError, match=r"CircularPad1d: expected 2 or 3 .* \(5,\)"):
         nn.CircularPad1d(1)(fg.zeros(5))
+
+
+def test_the_axis_that_takes_back():
+    """Places that end in a run of all but the first elements are not in order."""
+    x = fg.Tensor(np.arange(3.0), requires_grad=True)
+    fg.pad(x, (1, -1), mode="circular").backward(fg.Tensor(np.array([1.0, 2.0, 3.0])))
+    y = torch.arange(3.0, dtype=torch.float64).requires_grad_()
+    rolled = torch.nn.functional.pad(y[None, None], (1, -1), mode="circular")[0, 0]
+    rolled.backward(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    np.testing.assert_array_equal(x.grad.data, y.grad)
