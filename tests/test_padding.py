@@ -5,6 +5,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad import nn
+from fastgrad.ops._places import grid_axis, identity_axis
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
 
@@ -35,11 +36,14 @@ def test_errors_name_the_numbers():
         nn.CircularPad1d(1)(fg.zeros(5))
 
 
-def test_the_axis_that_takes_back():
-    """Places that end in a run of all but the first elements are not in order."""
-    x = fg.Tensor(np.arange(3.0), requires_grad=True)
-    fg.pad(x, (1, -1), mode="circular").backward(fg.Tensor(np.array([1.0, 2.0, 3.0])))
-    y = torch.arange(3.0, dtype=torch.float64).requires_grad_()
-    rolled = torch.nn.functional.pad(y[None, None], (1, -1), mode="circular")[0, 0]
-    rolled.backward(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
-    np.testing.assert_array_equal(x.grad.data, y.grad)
+@pytest.mark.parametrize("places", [[2, 0, 1], [0, 1, 2], [1, 2], [-1, 0, 2, -1], [0, 0, 1], []])
+def test_the_axis_that_takes_back(places):
+    axis, wanted = grid_axis(np.array(places, int), 3), np.full(3, -1)
+    if places == [0, 0, 1]:
+        assert axis.back() is None
+        return
+    for k, place in enumerate(places):
+        if place >= 0:
+            wanted[place] = k
+    np.testing.assert_array_equal(axis.back().places, wanted)
+    np.testing.assert_array_equal(identity_axis(3).back().places, range(3))
