@@ -25,6 +25,7 @@ from .counts import *
 from .embedding import *
 from .functions import *
 from .gather import *
+from .grid import *
 from .index import *
 from .linear import *
 from .loss import *
@@ -37,8 +38,11 @@ from .optim import *
 from .random import *
 from .recurrent import *
 from .reduce import *
+from .resample import *
+from .response_norm import *
 from .row_norm import *
 from .scan import *
+from .shuffle import *
 from .soft_labels import *
 from .softmax import *
 from .sort import *
@@ -46,6 +50,7 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .unfold import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}
 for _name in _elementwise:

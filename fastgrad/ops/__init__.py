@@ -19,7 +19,9 @@ from .functions import *
 from .functions import relu_backward, sigmoid_backward, tanh_backward
 from .gather import *
 from .gating import *
+from .image import *
 from .index import *
+from .interpolate import *
 from .join import *
 from .linear import *
 from .loss import *
@@ -27,6 +29,7 @@ from .margin import *
 from .matmul import *
 from .matmul import bmm_nt, bmm_tn
 from .norm import *
+from .pad import *
 from .place import *
 from .powers import *
 from .quantiles import *
@@ -43,13 +46,15 @@ from .softmax import *
 from .sort import *
 from .special import *
 from .statistics import *
+from .unfold import *
 
 _FILES = (
     "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
     "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
-    "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
-    "shape", "similarity", "softmax", "sort", "special", "statistics",
+    "gating", "image", "index", "interpolate", "join", "linear", "loss", "margin", "matmul",
+    "norm", "pad", "place", "powers", "quantiles", "random", "rearrange", "recurrent", "reduce",
+    "rounding", "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special",
+    "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",
