@@ -6,6 +6,23 @@ from itertools import pairwise
 
 import numpy as np
 
+# Layers of ConvNets: ("conv", channels, kernel size, more arguments), ("pool", size, stride), ...
+_MNIST = (
+    ("conv", 16, 5, {"padding": 2}), ("norm",), ("relu",), ("pool", 2, 2),
+    ("conv", 32, 5, {"padding": 2}), ("norm",), ("relu",), ("pool", 2, 2), ("linear", 10),
+)  # fmt: skip
+_THREE = (
+    ("conv", 32, 3, {"padding": 1}), ("relu",), ("conv", 64, 3, {"padding": 1}), ("relu",),
+    ("conv", 128, 3, {"padding": 1}), ("relu",), ("mean",), ("linear", 10),
+)  # fmt: skip
+_ALEXNET = (
+    ("conv", 96, 11, {"stride": 4}), ("relu",), ("response",), ("pool", 3, 2),
+    ("conv", 256, 5, {"padding": 2, "groups": 2}), ("relu",), ("response",), ("pool", 3, 2),
+    ("conv", 384, 3, {"padding": 1}), ("relu",),
+    ("conv", 384, 3, {"padding": 1, "groups": 2}), ("relu",),
+    ("conv", 256, 3, {"padding": 1, "groups": 2}), ("relu",), ("pool", 3, 2),
+    ("linear", 4096), ("relu",), ("linear", 4096), ("relu",), ("linear", 1000),
+)  # fmt: skip
 JOBS = {
     "784-128-10, batch 64, SGD": {"sizes": (784, 128, 10), "batch": 64, "optimizer": "sgd"},
     "784-128-10, batch 256, SGD": {"sizes": (784, 128, 10), "batch": 256, "optimizer": "sgd"},
@@ -32,8 +49,23 @@ JOBS = {
     "LSTM 128-128-128-10, length 50, batch 32, Adam": {
         "sizes": (128, 128, 10), "layers": 2, "steps": 50, "batch": 32, "optimizer": "adam",
     },
+    "MNIST ConvNet, batch 64, SGD": {
+        "image": (1, 28, 28), "layers": _MNIST, "batch": 64, "optimizer": "sgd",
+    },
+    "MNIST ConvNet, batch 256, SGD": {
+        "image": (1, 28, 28), "layers": _MNIST, "batch": 256, "optimizer": "sgd",
+    },
+    "three 3x3 convolutions on 3 x 32 x 32, batch 64, SGD": {
+        "image": (3, 32, 32), "layers": _THREE, "batch": 64, "optimizer": "sgd",
+    },
+    "AlexNet, batch 8, SGD": {
+        "image": (3, 227, 227), "layers": _ALEXNET, "batch": 8, "optimizer": "sgd",
+    },
 }  # fmt: skip
 OPS = {
+    "max pool 2 x 2 (64, 16, 28, 28)": {"op": "max_pool", "shape": (64, 16, 28, 28)},
+    "max pool 2 x 2 (256, 32, 14, 14)": {"op": "max_pool", "shape": (256, 32, 14, 14)},
+    "batch norm and ReLU (64, 64, 16, 16)": {"op": "batch_norm_relu", "shape": (64, 64, 16, 16)},
     "cross-entropy (256, 1000)": {"op": "cross_entropy", "shape": (256, 1000)},
     "cross-entropy (512, 32000)": {"op": "cross_entropy", "shape": (512, 32000)},
     "batch norm (256, 512)": {"op": "batch_norm", "shape": (256, 512)},
@@ -53,6 +85,9 @@ OPS = {
     "linear 1024 x 784 x 128": {"op": "linear", "shape": (1024, 784, 128)},
 }
 """Forward and backward through the graph; of products, only the product."""
+for _job in OPS.values():
+    _job["formats"] = len(_job["shape"]) == 4 and _job["op"] != "attention"
+"""Where PyTorch is tried with channels last in memory, too."""
 SGD = {"lr": 0.01, "momentum": 0.9}
 ADAM = {"lr": 0.001}
 BATCHES = 16  # different ones, in turn
@@ -69,8 +104,10 @@ def operands(job):
         return (normal(*shape), rng.integers(0, shape[1], shape[0])), None
     if job["op"] == "attention":
         return tuple(normal(*shape) for _ in range(3)), normal(*shape)
-    if job["op"] in ("batch_norm", "layer_norm"):
+    if job["op"] in ("batch_norm", "batch_norm_relu", "layer_norm"):
         return (normal(*shape), normal(shape[1]), normal(shape[1])), normal(*shape)
+    if job["op"] == "max_pool":
+        return (normal(*shape),), normal(*shape[:2], shape[2] // 2, shape[3] // 2)
     if job["op"] in ("matmul", "linear"):
         m, k, n = shape
         return (normal(m, k), normal(k, n), normal(n)), normal(m, n)
@@ -85,8 +122,12 @@ def data(job):
         return [
             [rng.standard_normal(shape, dtype=np.float32) for _ in "xy"] for _ in range(BATCHES)
         ]
-    size, features, classes = job["batch"], job["sizes"][0], job["sizes"][-1]
-    shape = (job["steps"], size, features) if "steps" in job else (size, features)
+    size = job["batch"]
+    if "image" in job:
+        shape, classes = (size, *job["image"]), job["layers"][-1][1]
+    else:
+        features, classes = job["sizes"][0], job["sizes"][-1]
+        shape = (job["steps"], size, features) if "steps" in job else (size, features)
     return [
         (
             rng.standard_normal(shape, dtype=np.float32),
@@ -94,6 +135,48 @@ def data(job):
         )
         for _ in range(BATCHES)
     ]
+
+
+def convnet(nn, job):
+    """The ConvNet of a job, of the layers in ``nn``: PyTorch's, or ours."""
+    layers, (channels, *sides) = [], job["image"]
+    for kind, *numbers in job["layers"]:
+        if kind == "conv":
+            out, size, options = numbers
+            layers.append(nn.Conv2d(channels, out, size, **options))
+            channels, padding, stride = out, options.get("padding", 0), options.get("stride", 1)
+            sides = [(side + 2 * padding - size) // stride + 1 for side in sides]
+        elif kind == "pool":
+            layers.append(nn.MaxPool2d(*numbers))
+            sides = [(side - numbers[0]) // numbers[1] + 1 for side in sides]
+        elif kind == "linear":
+            if sides:
+                layers.append(nn.Flatten())
+                channels, sides = channels * sides[0] * sides[1], []
+            layers.append(nn.Linear(channels, numbers[0]))
+            channels = numbers[0]
+        else:
+            layers.append(
+                {
+                    "norm": lambda channels=channels: nn.BatchNorm2d(channels),
+                    "relu": nn.ReLU,
+                    "response": lambda: nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0),
+                    "mean": lambda: nn.AdaptiveAvgPool2d(1),
+                }[kind]()
+            )
+            sides = [1, 1] if kind == "mean" else sides
+    return nn.Sequential(*layers)
+
+
+def filled(state):
+    """A ConvNet's state dict, PyTorch's, with weights of our own, from shapes and names."""
+    rng = np.random.default_rng(1)
+    return {
+        name: rng.uniform(-1, 1, x.shape).astype(np.float32)
+        * np.float32(np.sqrt(6 / np.prod(x.shape[1:])))
+        for name, x in state.items()
+        if x.ndim > 1
+    }
 
 
 def layer(job):

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from jobs import ADAM, SGD, data, layer, lstm_weights, operands, weights
+from jobs import ADAM, SGD, convnet, data, filled, layer, lstm_weights, operands, weights
 
 import fastgrad as fg
 from fastgrad import nn
@@ -51,12 +51,19 @@ def _dense(job):
     return nn.Sequential(*layers)
 
 
+def _convnet(job):
+    model = convnet(nn, job)
+    state = fg.interchange.to_torch_state_dict(model)
+    fg.interchange.load_torch_state_dict(model, state | filled(state))
+    return model
+
+
 def _make(job, wrap):
     if "transformer" in job:
         model, loss_function = _transformer(job), nn.MSELoss()
     else:
-        model = _Lstm(job) if "steps" in job else _dense(job)
-        loss_function = nn.CrossEntropyLoss()
+        make = _Lstm if "steps" in job else _convnet if "image" in job else _dense
+        model, loss_function = make(job), nn.CrossEntropyLoss()
     parameters = model.parameters()
     sgd = job["optimizer"] == "sgd"
     optimizer = fg.optim.SGD(parameters, **SGD) if sgd else fg.optim.Adam(parameters, **ADAM)
@@ -91,9 +98,15 @@ def _make_op(job):
             return x.data
 
         return run
+    if name == "batch_norm_relu":  # only layers can do both in one pass
+        pair = nn.Sequential(nn.BatchNorm2d(x.shape[1]), nn.ReLU())
+        pair[0].weight, pair[0].bias = (nn.Parameter(tensor) for tensor in others)
+        others = list(pair.parameters())
     functions = {
         "cross_entropy": lambda: fg.cross_entropy(x, *others),
         "batch_norm": lambda: fg.batch_norm(x, None, None, *others, training=True),
+        "batch_norm_relu": lambda: pair(x),
+        "max_pool": lambda: fg.functional.max_pool2d(x, 2),
         "layer_norm": lambda: fg.layer_norm(x, x.shape[1], *others),
         "attention": lambda: fg.scaled_dot_product_attention(x, *others),
         "relu": lambda: fg.relu(x),

@@ -94,6 +94,8 @@ def variants(job):
     """{name: step} of the library."""
     if "op" in job:
         return _make_op(job)
+    if "image" in job:  # PyTorch alone compares ConvNets
+        return {}
     batch_norm = bool(job.get("batch_norm"))
     if "transformer" in job:
         params = {name: jnp.asarray(x) for name, x in layer_of(job).items()}

@@ -11,7 +11,7 @@ VERSION = sklearn.__version__
 
 def variants(job):
     """{name: step} of the library."""
-    if {"op", "transformer", "steps"} & set(job) or job.get("batch_norm"):
+    if {"op", "transformer", "steps", "image"} & set(job) or job.get("batch_norm"):
         return {}
     warnings.simplefilter("ignore")
     rates = SGD if job["optimizer"] == "sgd" else ADAM

@@ -5,7 +5,7 @@ import shutil
 from itertools import pairwise
 
 import torch
-from jobs import ADAM, SGD, data, layer, lstm_weights, operands, weights
+from jobs import ADAM, SGD, convnet, data, filled, layer, lstm_weights, operands, weights
 
 VERSION = torch.__version__
 torch.set_num_threads(int(os.environ["PEER_THREADS"]))
@@ -53,18 +53,28 @@ def _dense(job):
     return torch.nn.Sequential(*layers)
 
 
-def _make(job, options, wrap=lambda step: step):
+def _convnet(job):
+    model = convnet(torch.nn, job)
+    state = {name: torch.from_numpy(x) for name, x in filled(model.state_dict()).items()}
+    model.load_state_dict(model.state_dict() | state)
+    return model
+
+
+def _make(job, options, wrap=lambda step: step, layout=torch.contiguous_format):
     if "transformer" in job:
         model, loss_function = _transformer(job), torch.nn.MSELoss()
     else:
-        model = _Lstm(job) if "steps" in job else _dense(job)
-        loss_function = torch.nn.CrossEntropyLoss()
+        make = _Lstm if "steps" in job else _convnet if "image" in job else _dense
+        model, loss_function = make(job), torch.nn.CrossEntropyLoss()
     parameters = model.parameters()
     if job["optimizer"] == "sgd":
         optimizer = torch.optim.SGD(parameters, **SGD, **options)
     else:
         optimizer = torch.optim.Adam(parameters, **ADAM, **options)
     batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data(job)]
+    if layout is not torch.contiguous_format:
+        model = model.to(memory_format=layout)
+        batches = [(x.to(memory_format=layout), y) for x, y in batches]
 
     def forward(x, y):
         return loss_function(model(x), y)
@@ -81,13 +91,16 @@ def _make(job, options, wrap=lambda step: step):
     return train
 
 
-def _make_op(job, options):
+def _make_op(job, options, layout=torch.contiguous_format):
     """A function that runs the operation forward and backward, and returns a gradient."""
     arrays, gradient = operands(job)
     x, *others = (torch.from_numpy(array) for array in arrays)
     name = job["op"]
     if name == "matmul":
         return lambda number: x @ others[0]
+    if layout is not torch.contiguous_format:
+        x = x.to(memory_format=layout)
+        gradient = torch.from_numpy(gradient).to(memory_format=layout).numpy()
     if name == "linear":
         others[0] = others[0].T.contiguous()
     for tensor in (x, *others):
@@ -105,6 +118,10 @@ def _make_op(job, options):
     functions = {
         "cross_entropy": lambda: functional.cross_entropy(x, *others),
         "batch_norm": lambda: functional.batch_norm(x, None, None, *others, training=True),
+        "batch_norm_relu": lambda: functional.batch_norm(
+            x, None, None, *others, training=True
+        ).relu_(),
+        "max_pool": lambda: functional.max_pool2d(x, 2),
         "layer_norm": lambda: functional.layer_norm(x, x.shape[1:], *others),
         "attention": lambda: functional.scaled_dot_product_attention(x, *others),
         "relu": lambda: functional.relu(x),
@@ -125,12 +142,17 @@ def variants(job):
     """{name: step} of the library."""
     if "op" in job:
         options = {"default": {}} | ({"fused": {"fused": True}} if job["op"] == "adam" else {})
-        return {name: _make_op(job, chosen) for name, chosen in options.items()}
+        made = {name: _make_op(job, chosen) for name, chosen in options.items()}
+        if job["formats"]:
+            made["channels last"] = _make_op(job, {}, torch.channels_last)
+        return made
     steps = {
         "plain": _make(job, {}),
         "foreach": _make(job, {"foreach": True}),
         "fused": _make(job, {"fused": True}),
     }
+    if "image" in job:
+        steps["channels last"] = _make(job, {"fused": True}, layout=torch.channels_last)
     if shutil.which("g++"):  # torch.compile wants a C++ compiler
         steps["torch.compile"] = _make(job, {"fused": True}, torch.compile)
     return steps
