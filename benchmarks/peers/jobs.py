@@ -50,16 +50,16 @@ JOBS = {
         "sizes": (128, 128, 10), "layers": 2, "steps": 50, "batch": 32, "optimizer": "adam",
     },
     "MNIST ConvNet, batch 64, SGD": {
-        "image": (1, 28, 28), "layers": _MNIST, "batch": 64, "optimizer": "sgd",
+        "image": (1, 28, 28), "layers": _MNIST, "batch": 64, "optimizer": "sgd", "rate": 1e-4,
     },
     "MNIST ConvNet, batch 256, SGD": {
-        "image": (1, 28, 28), "layers": _MNIST, "batch": 256, "optimizer": "sgd",
+        "image": (1, 28, 28), "layers": _MNIST, "batch": 256, "optimizer": "sgd", "rate": 1e-4,
     },
     "three 3x3 convolutions on 3 x 32 x 32, batch 64, SGD": {
-        "image": (3, 32, 32), "layers": _THREE, "batch": 64, "optimizer": "sgd",
+        "image": (3, 32, 32), "layers": _THREE, "batch": 64, "optimizer": "sgd", "rate": 1e-4,
     },
     "AlexNet, batch 8, SGD": {
-        "image": (3, 227, 227), "layers": _ALEXNET, "batch": 8, "optimizer": "sgd",
+        "image": (3, 227, 227), "layers": _ALEXNET, "batch": 8, "optimizer": "sgd", "rate": 1e-4,
     },
 }  # fmt: skip
 OPS = {
@@ -89,6 +89,7 @@ for _job in OPS.values():
     _job["formats"] = len(_job["shape"]) == 4 and _job["op"] != "attention"
 """Where PyTorch is tried with channels last in memory, too."""
 SGD = {"lr": 0.01, "momentum": 0.9}
+"""A job's ``rate`` replaces the learning rate, where other numbers would drive apart."""
 ADAM = {"lr": 0.001}
 BATCHES = 16  # different ones, in turn
 
@@ -172,10 +173,13 @@ def filled(state):
     """A ConvNet's state dict, PyTorch's, with weights of our own, from shapes and names."""
     rng = np.random.default_rng(1)
     return {
-        name: rng.uniform(-1, 1, x.shape).astype(np.float32)
-        * np.float32(np.sqrt(6 / np.prod(x.shape[1:])))
+        name: (
+            rng.uniform(-1, 1, x.shape) * np.sqrt(6 / np.prod(x.shape[1:]))
+            if name.endswith("weight") and x.ndim > 1
+            else np.full(x.shape, float(name.endswith("weight")))
+        ).astype(np.float32)
         for name, x in state.items()
-        if x.ndim > 1
+        if name.endswith(("weight", "bias"))
     }
 
 

@@ -65,8 +65,10 @@ def _make(job, wrap):
         make = _Lstm if "steps" in job else _convnet if "image" in job else _dense
         model, loss_function = make(job), nn.CrossEntropyLoss()
     parameters = model.parameters()
-    sgd = job["optimizer"] == "sgd"
-    optimizer = fg.optim.SGD(parameters, **SGD) if sgd else fg.optim.Adam(parameters, **ADAM)
+    if job["optimizer"] == "sgd":
+        optimizer = fg.optim.SGD(parameters, job.get("rate", SGD["lr"]), SGD["momentum"])
+    else:
+        optimizer = fg.optim.Adam(parameters, **ADAM)
     batches = [(fg.Tensor(x), fg.Tensor(y)) for x, y in data(job)]
 
     def train(x, y):

@@ -68,7 +68,8 @@ def _make(job, options, wrap=lambda step: step, layout=torch.contiguous_format):
         model, loss_function = make(job), torch.nn.CrossEntropyLoss()
     parameters = model.parameters()
     if job["optimizer"] == "sgd":
-        optimizer = torch.optim.SGD(parameters, **SGD, **options)
+        rate = job.get("rate", SGD["lr"])
+        optimizer = torch.optim.SGD(parameters, rate, SGD["momentum"], **options)
     else:
         optimizer = torch.optim.Adam(parameters, **ADAM, **options)
     batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data(job)]
