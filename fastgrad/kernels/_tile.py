@@ -75,7 +75,8 @@ class _Tile:
         self.rows, self.vectors, self.fetches, self.taps = rows, vectors, fetches, taps
         self.lanes = _REGISTER_BYTES // (4 if suffix(element) == "f32" else 8)
         self.kind = ir.VectorType(element, self.lanes)
-        name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}{'_ahead' * fetches}{'_taps' * taps}"
+        name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}"
+        name += "_ahead" * fetches + "_taps" * taps
         self.function = module.globals.get(name)
         if self.function is None:
             self.function = ir.Function(module, _kind_of(element), name)

@@ -19,7 +19,13 @@ from ._jit import kernel, scratch
 from ._record import contiguous, empty
 from ._simd import lanes, load, read, splat, store, write, zeros
 from ._threads import policy
-from ._tile import TILE_ROWS, TILE_VECTORS, TILE_WIDTH_BYTES, multiply_tile, tile_address, tile_lanes
+from ._tile import (
+    TILE_VECTORS,
+    TILE_WIDTH_BYTES,
+    multiply_tile,
+    tile_address,
+    tile_lanes,
+)
 from ._windows import plan
 
 __all__ = ["conv_forward", "conv_input_grad"]
@@ -192,10 +198,10 @@ def _convolve(
                 pixels = min(band_rows, phase[COUNT_D] - top) * high * wide
                 at = owner * sizes[ROWS] * plane + phase[PLACE]
                 at += top * sizes[STEP_D] * sizes[OUT_H] * sizes[OUT_W]
+                strips_at = phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
                 for first in range(0, pixels, width):
                     _panel(
-                        tile, strips, phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth,
-                        bias, group * sizes[ROWS], biased, relu, sizes, offsets, phase[OFFSETS],
+                        tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes, offsets, phase[OFFSETS],
                         depth, high, wide, first, min(width, pixels - first), space, frame, panel,
                         results, runs, block * 3 * width, out, at,
                     )  # fmt: skip
@@ -277,7 +283,7 @@ def conv_forward(x, weight, bias, stride, low, dilation, groups, size, relu=Fals
 
 
 def conv_input_grad(grad, weight, bias, stride, low, dilation, groups, size):
-    """The adjoint of ``conv_forward`` in x, whose pixels have ``size``, plus a bias of its channels.
+    """The adjoint of ``conv_forward`` in x, whose pixels have ``size``, and a bias of x's channels.
 
     Also what a transposed convolution computes.
     """

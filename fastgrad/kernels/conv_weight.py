@@ -17,12 +17,11 @@ from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
-from ._simd import lanes, load, read, store, turn_block, write, zeros
+from ._simd import lanes, read, turn_block, write, zeros
 from ._threads import policy
 from ._tile import (
     TILE_ROWS,
     TILE_VECTORS,
-    TILE_WIDTH_BYTES,
     multiply_taps,
     tile_address,
     tile_lanes,

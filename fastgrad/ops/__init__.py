@@ -8,6 +8,7 @@ from .assemble import *
 from .attention import *
 from .bounds import *
 from .comparison import *
+from .conv import *
 from .copy import *
 from .copy import zeros_like  # for formulas of gradients (see _family), as are the next
 from .diagonal import *
@@ -45,8 +46,8 @@ from .special import *
 from .statistics import *
 
 _FILES = (
-    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
-    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
+    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "conv",
+    "copy", "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
     "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
     "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
     "shape", "similarity", "softmax", "sort", "special", "statistics",

@@ -11,9 +11,7 @@ __all__ = ["conv_forward", "conv_input_grad"]
 
 def framed(x, low, extents):
     """``x`` with zeros around its pixels: ``low`` before, and up to ``extents`` in all."""
-    shape = [
-        max(a + n, extent) for a, n, extent in zip(low, x.shape[2:], extents, strict=True)
-    ]
+    shape = [max(a + n, extent) for a, n, extent in zip(low, x.shape[2:], extents, strict=True)]
     frame = np.zeros((*x.shape[:2], *shape), x.dtype)
     frame[(..., *map(slice, low, np.add(low, x.shape[2:])))] = x
     return frame
