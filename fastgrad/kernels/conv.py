@@ -201,9 +201,9 @@ def _convolve(
                 strips_at = phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
                 for first in range(0, pixels, width):
                     _panel(
-                        tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes, offsets, phase[OFFSETS],
-                        depth, high, wide, first, min(width, pixels - first), space, frame, panel,
-                        results, runs, block * 3 * width, out, at,
+                        tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes,
+                        offsets, phase[OFFSETS], depth, high, wide, first,
+                        min(width, pixels - first), space, frame, panel, results, runs, block * 3 * width, out, at,
                     )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ class Geometry(NamedTuple):
 
     @property
     def options(self):
+        """What kernels are given."""
         return self.stride, self.low, self.dilation, self.groups
 
 
