@@ -21,9 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._tile import TILE_ROWS
+from ._llvm import VECTOR_BYTES
+from ._tile import TILE_ROWS, TILE_VECTORS, WIDE_ROWS, WIDE_VECTORS
 
 _BAND_BYTES = 1 << 18  # of a frame, so that it stays in the L2 cache
+_PACK_CYCLES = 3.0  # of a run of a panel, per step of depth and vector
+PACKED, FLAT, ROWS = range(3)  # see ``conv``
 _LEAST_ITEMS = 16  # bands of a small batch, for threads to share
 
 
@@ -95,6 +98,31 @@ class _Axis:
             yield tap, place % self.stride, place // self.stride
 
 
+def _mode(strips, height, rows, high, wide, dense, itemsize):
+    """Which way takes the fewest cycles for one step of depth of a band, by an estimate."""
+    lane = VECTOR_BYTES // itemsize
+    vectors = WIDE_VECTORS if height <= WIDE_ROWS else TILE_VECTORS
+
+    def tiles(pixels, most=vectors):
+        """Cycles of tiles over ``pixels``: multiply-adds, or loads, of which a cycle has two."""
+        whole, rest = divmod(-(-pixels // lane), most)
+        each = [max(height * v / 2, (height + 2 * v + 1) / 2, 4.0) for v in (most, rest)]
+        return strips * (whole * each[0] + (each[1] if rest else 0))
+
+    lines, length = rows * high.count, wide.count
+    flat = ((rows - 1) * (high.count + high.reach) + high.count - 1) * (length + wide.reach)
+    panels = lines * length / (TILE_VECTORS * lane)
+    pack = (
+        panels * (1 + lines / panels) * _PACK_CYCLES * -(-min(length, TILE_VECTORS * lane) // lane)
+    )
+    cycles = {
+        PACKED: tiles(lines * length, TILE_VECTORS) + pack,
+        FLAT: tiles(flat + length),
+        ROWS: lines * tiles(length),
+    }
+    return min(cycles, key=cycles.get)
+
+
 @lru_cache(maxsize=1024)
 def plan(source, weight, out, stride, low, dilation, groups, backward, itemsize):
     """The ``Plan`` of a product: source (N, C, D, H, W), weight, out likewise."""
@@ -138,6 +166,7 @@ def plan(source, weight, out, stride, low, dilation, groups, backward, itemsize)
         source[0], groups, channels, rows, *source[2:], *(axis.stride for axis in axes),
         *(axis.low for axis in axes), *(axis.parts for axis in axes), *extents, count, bands,
         strips, height, *out[2:], *(axis.step for axis in axes), dense,
+        _mode(strips, height, count, high, wide, dense, itemsize),
     ]  # fmt: skip
     return Plan(
         np.array(sizes, np.int64),

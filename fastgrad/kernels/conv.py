@@ -17,16 +17,19 @@ from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
-from ._simd import lanes, load, read, splat, store, write, zeros
+from ._simd import lanes, load, read, splat, store, store_part, write, zeros
 from ._threads import policy
 from ._tile import (
     TILE_VECTORS,
     TILE_WIDTH_BYTES,
+    WIDE_ROWS,
+    WIDE_VECTORS,
+    multiply_taps,
     multiply_tile,
     tile_address,
     tile_lanes,
 )
-from ._windows import plan
+from ._windows import FLAT, PACKED, plan
 
 __all__ = ["conv_forward", "conv_input_grad"]
 
@@ -39,8 +42,8 @@ _NS_STEP, _NS_COPY = 1 / 70, 0.3
 (
     IMAGES, GROUPS, CHANNELS, ROWS, SOURCE_D, SOURCE_H, SOURCE_W, STRIDE_D, STRIDE_H, STRIDE_W,
     LOW_D, LOW_H, LOW_W, PARTS_D, PARTS_H, PARTS_W, EXTENT_D, EXTENT_H, EXTENT_W, BAND, BANDS,
-    STRIPS, HEIGHT, OUT_D, OUT_H, OUT_W, STEP_D, STEP_H, STEP_W, DENSE,
-) = range(30)  # fmt: skip
+    STRIPS, HEIGHT, OUT_D, OUT_H, OUT_W, STEP_D, STEP_H, STEP_W, DENSE, MODE,
+) = range(31)  # fmt: skip
 # and in a row of its ``phases``
 COUNT_D, COUNT_H, COUNT_W, PLACE, TAPS, OFFSETS, WEIGHTS, CHOSEN = range(8)
 
@@ -76,45 +79,58 @@ def _clear(x, at, count):
 
 
 @register_jitable
-def _copy_row(x, source, first, step, limit, space, at, count):
-    """``count`` elements of a row of ``limit``, from its place ``first`` on; zeros outside."""
-    begin = 0 if first >= 0 else min(count, (step - 1 - first) // step)
-    end = max(begin, min(count, (limit - first + step - 1) // step))
-    _clear(space, at, begin)
-    _clear(space, at + end, count - end)
-    if step == 1:
-        lane = lanes(x)
-        for i in range(begin, end, lane):
-            n = min(lane, end - i)
-            write(space, at + i, n, read(x, source + first + i, n))
-    else:
-        for i in range(begin, end):
-            space[at + i] = x[source + first + i * step]
+def _copy_rows(x, source, sizes, part_d, part_h, part_w, top, space, at):
+    """Copy a channel's rows of one part of a frame; returns where the next part begins."""
+    lane, step, width = lanes(x), sizes[STRIDE_W], sizes[SOURCE_W]
+    high, wide = sizes[EXTENT_H], sizes[EXTENT_W]
+    first = sizes[LOW_W] + part_w
+    begin = 0 if first >= 0 else min(wide, (step - 1 - first) // step)
+    end = max(begin, min(wide, (width - first + step - 1) // step))
+    for i in range(sizes[EXTENT_D]):
+        d = sizes[LOW_D] + (top + i) * sizes[STRIDE_D] + part_d
+        for j in range(high):
+            h = sizes[LOW_H] + j * sizes[STRIDE_H] + part_h
+            if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
+                place = source + (d * sizes[SOURCE_H] + h) * width + first
+                _clear(space, at, begin)
+                if step == 1:
+                    for k in range(begin, end, lane):
+                        n = min(lane, end - k)
+                        write(space, at + k, n, read(x, place + k, n))
+                else:
+                    for k in range(begin, end):
+                        space[at + k] = x[place + k * step]
+                _clear(space, at + end, wide - end)
+            else:
+                _clear(space, at, wide)
+            at += wide
+    return at
 
 
 @register_jitable
 def _fill_frame(x, source, sizes, top, space, frame):
     """Copy the source's rows for a band that begins at output row ``top``; see ``_windows``."""
-    plane = sizes[SOURCE_H] * sizes[SOURCE_W]
-    wide = sizes[EXTENT_W]
-    at = frame
+    volume, at = sizes[SOURCE_D] * sizes[SOURCE_H] * sizes[SOURCE_W], frame
     for c in range(sizes[CHANNELS]):
         for part_d in range(sizes[PARTS_D]):
             for part_h in range(sizes[PARTS_H]):
                 for part_w in range(sizes[PARTS_W]):
-                    for i in range(sizes[EXTENT_D]):
-                        d = sizes[LOW_D] + (top + i) * sizes[STRIDE_D] + part_d
-                        for j in range(sizes[EXTENT_H]):
-                            h = sizes[LOW_H] + j * sizes[STRIDE_H] + part_h
-                            if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
-                                row = source + c * sizes[SOURCE_D] * plane + d * plane
-                                _copy_row(
-                                    x, row + h * sizes[SOURCE_W], sizes[LOW_W] + part_w,
-                                    sizes[STRIDE_W], sizes[SOURCE_W], space, at, wide,
-                                )  # fmt: skip
-                            else:
-                                _clear(space, at, wide)
-                            at += wide
+                    at = _copy_rows(
+                        x, source + c * volume, sizes, part_d, part_h, part_w, top, space, at
+                    )
+
+
+@register_jitable
+def _start_rows(bias, first, c, c_at, c_row, rows, columns):
+    """Rows of C begin with their bias."""
+    lane = lanes(c)
+    for i in range(rows):
+        value = splat(c, bias[first + i])
+        for j in range(0, columns, lane):
+            write(c, c_at + i * c_row + j, min(lane, columns - j), value)
+
+
+# ------------------------------------------------------------------ packed panels
 
 
 @register_jitable
@@ -137,36 +153,128 @@ def _find_runs(runs, runs_at, first, count, high, wide, sizes):
 
 @register_jitable
 def _pack(space, frame, panel, width, offsets, first, steps, runs, runs_at, number):
-    """Copy rows ``first`` on of a panel. A run's last vector reaches into what comes after it."""
+    """Copy rows ``first`` on of a panel, run by run.
+
+    All but the last run's vectors may reach into the columns after it, which come later.
+    """
     lane = lanes(space)
-    for k in range(steps):
-        source, target = frame + offsets[first + k], panel + k * width
-        for r in range(runs_at, runs_at + 3 * number, 3):
-            place, column = source + runs[r], target + runs[r + 1]
-            for i in range(0, runs[r + 2], lane):
-                store(space, column + i, load(space, place + i))
+    for r in range(number):
+        at = runs_at + 3 * r
+        source, target, length = frame + runs[at], panel + runs[at + 1], runs[at + 2]
+        if r < number - 1:
+            for i in range(0, length, lane):
+                for k in range(steps):
+                    place = source + offsets[first + k] + i
+                    store(space, target + k * width + i, load(space, place))
+        else:
+            for i in range(0, length, lane):
+                n = min(lane, length - i)
+                for k in range(steps):
+                    place = source + offsets[first + k] + i
+                    store_part(space, target + k * width + i, n, load(space, place))
 
 
 @register_jitable
-def _start_rows(bias, first, c, c_at, c_row, rows, columns):
-    """Rows of C begin with their bias."""
-    lane = lanes(c)
-    for i in range(rows):
-        value = splat(c, bias[first + i])
-        for j in range(0, columns, lane):
-            write(c, c_at + i * c_row + j, min(lane, columns - j), value)
-
-
-@register_jitable
-def _scatter(space, at, width, rows, first, count, high, wide, sizes, out, out_at):
-    """Write a panel's pixels, which are not next to each other in the result."""
+def _packed_panel(
+    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
+    high, wide, first, columns, space, frame, panel, results, runs, runs_at, out, out_at,
+):  # fmt: skip
+    """All output channels of ``columns`` output pixels, by a panel of their taps."""
+    width = TILE_VECTORS * tile_lanes(out)
     plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    for column in range(count):
-        row, w = (first + column) // wide, (first + column) % wide
-        place = row // high * sizes[STEP_D] * sizes[OUT_H] + row % high * sizes[STEP_H]
-        place = out_at + place * sizes[OUT_W] + w * sizes[STEP_W]
-        for i in range(rows):
-            out[place + i * plane] = space[at + i * width + column]
+    number = _find_runs(runs, runs_at, first, columns, high, wide, sizes)
+    dense, height = sizes[DENSE], sizes[HEIGHT]
+    c_at, c_row = (out_at + first, plane) if dense else (results, width)
+    c = out if dense else space
+    for k in range(0, max(1, depth), _DEPTH):
+        steps = min(_DEPTH, depth - k)
+        _pack(space, frame, panel, width, offsets, offsets_at + k, steps, runs, runs_at, number)
+        for strip in range(sizes[STRIPS]):
+            top = strip * height
+            n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
+            if biased and k == 0:
+                _start_rows(bias, bias_at + top, c, there, c_row, n, columns)
+            multiply_tile(
+                tile, strips, strips_at + strip * height * depth + k * height, 1, height,
+                space, panel, width, space, 0, 0, steps,
+                biased or k > 0, c, there, c_row, relu and k + steps == depth,
+                c, there, c_row, n, columns,
+            )  # fmt: skip
+    if not dense:
+        for r in range(number):
+            at = runs_at + 3 * r
+            column = runs[at + 1]
+            row, w = (first + column) // wide, (first + column) % wide
+            place = out_at + _out_place(sizes, row // high, row % high, w)
+            _spread(space, results + column, width, sizes, runs[at + 2], out, place)
+
+
+# ------------------------------------------------------------------ straight from the frame
+
+
+@register_jitable
+def _tile_width(sizes, out):
+    """Columns of a tile: with one or two rows it is wider."""
+    wide = sizes[HEIGHT] <= WIDE_ROWS
+    return (WIDE_VECTORS if wide else TILE_VECTORS) * tile_lanes(out)
+
+
+@register_jitable
+def _multiply_strips(
+    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
+    space, place, c, c_at, c_row, columns,
+):  # fmt: skip
+    """All output channels of ``columns`` pixels that follow each other in the frame."""
+    height = sizes[HEIGHT]
+    for strip in range(sizes[STRIPS]):
+        top = strip * height
+        n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
+        if biased:
+            _start_rows(bias, bias_at + top, c, there, c_row, n, columns)
+        multiply_taps(
+            tile, strips, strips_at + top * depth, 1, height, space, place, offsets, offsets_at,
+            depth, biased, c, there, c_row, relu, c, there, c_row, n, columns,
+        )  # fmt: skip
+
+
+@register_jitable
+def _spread_flat(sizes, first, columns, high, wide, space, results, width, out, out_at):
+    """Write the results of ``columns`` elements of a frame from ``first`` on: those of pixels."""
+    column = 0
+    while column < columns:
+        row, w = (first + column) // sizes[EXTENT_W], (first + column) % sizes[EXTENT_W]
+        d, h = row // sizes[EXTENT_H], row % sizes[EXTENT_H]
+        if w < wide and h < high:
+            count = min(wide - w, columns - column)
+            place = out_at + _out_place(sizes, d, h, w)
+            _spread(space, results + column, width, sizes, count, out, place)
+        column += sizes[EXTENT_W] - w
+
+
+# ------------------------------------------------------------------ items
+
+
+@register_jitable
+def _out_place(sizes, d, h, w):
+    """Where a phase's output pixel is in the result, counted from the phase's first."""
+    row = d * sizes[STEP_D] * sizes[OUT_H] + h * sizes[STEP_H]
+    return row * sizes[OUT_W] + w * sizes[STEP_W]
+
+
+@register_jitable
+def _spread(space, at, width, sizes, count, out, place):
+    """Write a run of all output channels' results to where it belongs."""
+    plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
+    step, lane = sizes[STEP_W], lanes(out)
+    for i in range(sizes[ROWS]):
+        source, target = at + i * width, place + i * plane
+        if step == 1:
+            for k in range(0, count, lane):
+                n = min(lane, count - k)
+                write(out, target + k, n, read(space, source + k, n))
+        else:
+            for k in range(count):
+                out[target + k * step] = space[source + k]
 
 
 @kernel(chunks=1)
@@ -182,61 +290,73 @@ def _convolve(
     width = TILE_VECTORS * tile_lanes(out)
     bands, groups, band_rows = sizes[BANDS], sizes[GROUPS], sizes[BAND]
     plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    source_plane = sizes[SOURCE_D] * sizes[SOURCE_H] * sizes[SOURCE_W]
+    volume = sizes[SOURCE_D] * sizes[SOURCE_H] * sizes[SOURCE_W]
     for block in range(start, stop):
         frame = block * size
         panel = frame + frame_size
-        results = panel + (_DEPTH * width + _SLACK)
+        results = panel + (_DEPTH * width if sizes[MODE] == PACKED else 0)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             owner, top = item // bands, item % bands * band_rows
             group = owner % groups
-            _fill_frame(x, owner * sizes[CHANNELS] * source_plane, sizes, top, space, frame)
+            _fill_frame(x, owner * sizes[CHANNELS] * volume, sizes, top, space, frame)
             for f in range(len(phases)):
                 phase = phases[f]
                 high, wide = phase[COUNT_H], phase[COUNT_W]
+                rows = min(band_rows, phase[COUNT_D] - top)
                 depth = sizes[CHANNELS] * phase[TAPS]
-                pixels = min(band_rows, phase[COUNT_D] - top) * high * wide
-                at = owner * sizes[ROWS] * plane + phase[PLACE]
-                at += top * sizes[STEP_D] * sizes[OUT_H] * sizes[OUT_W]
+                at = owner * sizes[ROWS] * plane + phase[PLACE] + _out_place(sizes, top, 0, 0)
                 strips_at = phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
-                for first in range(0, pixels, width):
-                    _panel(
+                if sizes[MODE] == PACKED:
+                    pixels = rows * high * wide
+                    for first in range(0, pixels, width):
+                        _packed_panel(
+                            tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu,
+                            sizes, offsets, phase[OFFSETS], depth, high, wide, first,
+                            min(width, pixels - first), space, frame, panel, results, runs,
+                            block * 3 * width, out, at,
+                        )  # fmt: skip
+                elif rows > 0:
+                    _direct_phase(
                         tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes,
-                        offsets, phase[OFFSETS], depth, high, wide, first,
-                        min(width, pixels - first), space, frame, panel, results, runs, block * 3 * width, out, at,
+                        offsets, phase[OFFSETS], depth, rows, high, wide, space, frame, results,
+                        out, at,
                     )  # fmt: skip
 
 
 @register_jitable
-def _panel(
+def _direct_phase(
     tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
-    high, wide, first, columns, space, frame, panel, results, runs, runs_at, out, out_at,
+    rows, high, wide, space, frame, results, out, out_at,
 ):  # fmt: skip
-    """All output channels of some output pixels."""
-    width = TILE_VECTORS * tile_lanes(out)
+    """All pixels of a phase, straight from the frame: row by row, or all as if they were one."""
+    width = _tile_width(sizes, out)
+    flat, dense = sizes[MODE] == FLAT, sizes[DENSE]
     plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    rows, height = sizes[ROWS], sizes[HEIGHT]
-    number = _find_runs(runs, runs_at, first, columns, high, wide, sizes)
-    dense = sizes[DENSE]
-    c_at, c_row = (out_at + first, plane) if dense else (results, width)
-    c = out if dense else space
-    for k in range(0, max(1, depth), _DEPTH):
-        steps = min(_DEPTH, depth - k)
-        _pack(space, frame, panel, width, offsets, offsets_at + k, steps, runs, runs_at, number)
-        for strip in range(sizes[STRIPS]):
-            top = strip * height
-            n = min(height, rows - top)
-            there = c_at + top * c_row
-            if biased and k == 0:
-                _start_rows(bias, bias_at + top, c, there, c_row, n, columns)
-            multiply_tile(
-                tile, strips, strips_at + strip * height * depth + k * height, 1, height,
-                space, panel, width, space, 0, 0, steps,
-                biased or k > 0, c, there, c_row, relu and k + steps == depth,
-                c, there, c_row, n, columns,
+    lines, length = rows * high, wide
+    if flat:
+        lines = 1
+        length += ((rows - 1) * sizes[EXTENT_H] + high - 1) * sizes[EXTENT_W]
+    for line in range(lines):
+        d, h = line // high, line % high
+        place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
+        line_at = out_at + _out_place(sizes, d, h, 0)
+        for first in range(0, length, width):
+            columns = min(width, length - first)
+            if dense and not flat:
+                _multiply_strips(
+                    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets,
+                    offsets_at, depth, space, place + first, out, line_at + first, plane, columns,
+                )  # fmt: skip
+                continue
+            _multiply_strips(
+                tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets,
+                offsets_at, depth, space, place + first, space, results, width, columns,
             )  # fmt: skip
-    if not dense:
-        _scatter(space, results, width, rows, first, columns, high, wide, sizes, out, out_at)
+            if flat:
+                _spread_flat(sizes, first, columns, high, wide, space, results, width, out, out_at)
+            else:
+                there = line_at + first * sizes[STEP_W]
+                _spread(space, results, width, sizes, columns, out, there)
 
 
 def _volume(x, weight, bias, out, options, backward, relu=False):
@@ -258,10 +378,11 @@ def _volume(x, weight, bias, out, options, backward, relu=False):
         count, weight.size * 1.5, weight.ravel(), made.sizes, made.phases, made.taps, steps, strips
     )
     biased = bias is not None
-    width = TILE_WIDTH_BYTES // x.itemsize
+    packed, dense = made.sizes[MODE] == PACKED, made.sizes[DENSE] and made.sizes[MODE] != FLAT
+    width = (1 if packed else 4) * TILE_WIDTH_BYTES // x.itemsize
     rows = int(made.sizes[STRIPS] * made.sizes[HEIGHT])
     frame = -(-(made.frame + _SLACK) // 16) * 16
-    size = frame + _DEPTH * width + _SLACK + (0 if made.sizes[DENSE] else rows * width)
+    size = frame + (_DEPTH * width if packed else 0) + (0 if dense else rows * width) + _SLACK
     blocks = min(made.items, _BLOCKS * policy.threads)
     work = made.steps * _NS_STEP + _NS_COPY * (made.items * made.frame + out.size)
     _convolve(
