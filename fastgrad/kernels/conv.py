@@ -17,7 +17,7 @@ from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
-from ._simd import lanes, load, read, splat, store, store_part, write, zeros
+from ._simd import lanes, load, read, splat, store, store_part, turn_block, write, zeros
 from ._threads import policy
 from ._tile import (
     TILE_VECTORS,
@@ -55,20 +55,36 @@ def _arrange(start, stop, weight, sizes, phases, taps, steps, strips):
     steps   distances in ``weight`` between groups, between rows, and between channels
     """
     many, height = sizes[STRIPS], sizes[HEIGHT]
-    of_phase = sizes[GROUPS] * many
+    of_phase, lane = sizes[GROUPS] * many, lanes(weight)
     for number in range(start, stop):
         phase, inside = number // of_phase, number % of_phase
         group, strip = inside // many, inside % many
         count, first = phases[phase, TAPS], phases[phase, CHOSEN]
+        if count == 0:
+            continue
         rows = min(height, sizes[ROWS] - strip * height)
         at = phases[phase, WEIGHTS] + inside * sizes[CHANNELS] * count * height
-        for i in range(rows):
-            row = group * steps[0] + (strip * height + i) * steps[1]
-            target = at + i
-            for c in range(sizes[CHANNELS]):
+        source = group * steps[0] + strip * height * steps[1] + taps[first]
+        in_a_row = taps[first + count - 1] - taps[first] == count - 1
+        channels, run = sizes[CHANNELS], count
+        if in_a_row and steps[2] == count:
+            channels, run = 1, count * sizes[CHANNELS]
+        for c in range(channels):
+            if in_a_row:
+                for k in range(0, run, lane):
+                    for i in range(0, rows, lane):
+                        turn_block(
+                            weight, source + i * steps[1] + k, steps[1],
+                            strips, at + k * height + i, height,
+                            min(lane, rows - i), min(lane, run - k),
+                        )  # fmt: skip
+            else:
                 for t in range(count):
-                    strips[target] = weight[row + c * steps[2] + taps[first + t]]
-                    target += height
+                    place = source - taps[first] + taps[first + t]
+                    for i in range(rows):
+                        strips[at + t * height + i] = weight[place + i * steps[1]]
+            source += steps[2]
+            at += run * height
 
 
 @register_jitable
@@ -92,7 +108,6 @@ def _copy_rows(x, source, sizes, part_d, part_h, part_w, top, space, at):
             h = sizes[LOW_H] + j * sizes[STRIDE_H] + part_h
             if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
                 place = source + (d * sizes[SOURCE_H] + h) * width + first
-                _clear(space, at, begin)
                 if step == 1:
                     for k in range(begin, end, lane):
                         n = min(lane, end - k)
@@ -100,8 +115,7 @@ def _copy_rows(x, source, sizes, part_d, part_h, part_w, top, space, at):
                 else:
                     for k in range(begin, end):
                         space[at + k] = x[place + k * step]
-                _clear(space, at + end, wide - end)
-            else:
+            elif sizes[BANDS] > 1:
                 _clear(space, at, wide)
             at += wide
     return at
@@ -109,7 +123,10 @@ def _copy_rows(x, source, sizes, part_d, part_h, part_w, top, space, at):
 
 @register_jitable
 def _fill_frame(x, source, sizes, top, space, frame):
-    """Copy the source's rows for a band that begins at output row ``top``; see ``_windows``."""
+    """Copy the source's rows for a band that begins at output row ``top``; see ``_windows``.
+
+    What is zero in every band's frame is zero already.
+    """
     volume, at = sizes[SOURCE_D] * sizes[SOURCE_H] * sizes[SOURCE_W], frame
     for c in range(sizes[CHANNELS]):
         for part_d in range(sizes[PARTS_D]):
@@ -295,6 +312,7 @@ def _convolve(
         frame = block * size
         panel = frame + frame_size
         results = panel + (_DEPTH * width if sizes[MODE] == PACKED else 0)
+        _clear(space, frame, frame_size)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             owner, top = item // bands, item % bands * band_rows
             group = owner % groups

@@ -100,7 +100,10 @@ def _clear(x, at, count):
 
 @register_jitable
 def _turn_frame(x, source, sizes, top, rows, space, frame):
-    """Copy ``rows`` rows of the input from ``top`` on, zeros around it, channels last."""
+    """Copy ``rows`` rows of the input from ``top`` on, channels last.
+
+    What is zero in every band's frame is zero already.
+    """
     channels, lane = sizes[CHANNELS], lanes(x)
     row = sizes[EXTENT_W] * channels
     width = sizes[SOURCE_W]
@@ -113,7 +116,6 @@ def _turn_frame(x, source, sizes, top, rows, space, frame):
         for h in range(sizes[LOW_H], sizes[LOW_H] + sizes[EXTENT_H]):
             if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
                 begin, place = at + before * channels, source + d * plane + h * width
-                _clear(space, at, before * channels)
                 if channels == 1:
                     for i in range(0, inside, lane):
                         n = min(lane, inside - i)
@@ -126,8 +128,7 @@ def _turn_frame(x, source, sizes, top, rows, space, frame):
                                 space, begin + i * channels + c, channels,
                                 min(lane, channels - c), min(lane, inside - i),
                             )  # fmt: skip
-                _clear(space, begin + inside * channels, row - (before + inside) * channels)
-            else:
+            elif sizes[BAND] < sizes[PIXELS_D]:
                 _clear(space, at, row)
             at += row
 
@@ -161,6 +162,7 @@ def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, s
     for block in range(start, stop):
         strips_at = block * size
         frame = strips_at + (strips + splits - 1) // splits * _STRIP
+        _clear(space, frame, strips_at + size - frame)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             split, owner = item % splits, item // splits
             group, part = owner % groups, owner // groups
