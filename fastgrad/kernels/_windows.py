@@ -33,7 +33,7 @@ _LEAST_ITEMS = 16  # bands of a small batch, for threads to share
 class Plan(NamedTuple):
     """What the kernel of ``conv`` is given.
 
-    sizes    see ``NAMES`` in ``conv``
+    sizes    see the names in ``_frame``
     phases   one row for each: output pixels along three axes, the first one's place, the number
              of taps, where its offsets and where its weights begin
     offsets  of every channel's every tap in the frame, phase by phase
@@ -115,6 +115,8 @@ def _mode(strips, height, rows, high, wide, dense, itemsize):
     pack = (
         panels * (1 + lines / panels) * _PACK_CYCLES * -(-min(length, TILE_VECTORS * lane) // lane)
     )
+    if strips * height == 1 and dense:
+        return ROWS if wide.reach or high.reach else FLAT
     cycles = {
         PACKED: tiles(lines * length, TILE_VECTORS) + pack,
         FLAT: tiles(flat + length),
