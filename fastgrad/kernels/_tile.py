@@ -45,6 +45,7 @@ TILE_WIDTH_BYTES = TILE_VECTORS * _REGISTER_BYTES
 WIDE_ROWS, WIDE_VECTORS = 2, 8 if _REGISTERS == 32 else 6
 _TABLE_ROW = WIDE_VECTORS + 1
 _TABLE_SIZE = (TILE_ROWS + 1) * _TABLE_ROW
+_PLAIN, _FETCHES, _TAPS = range(3)  # kinds of tiles
 _TO_L2, _TO_WRITE = (0, 2), (1, 3)  # hints of a prefetch: whether to write, how near
 _NEAR = 5  # rows of A that are reached from one pointer
 
@@ -66,14 +67,16 @@ def _kind_of(element):
 class _Tile:
     """Emits one LLVM function: the tile of ``rows`` rows and ``vectors`` vectors.
 
-    ``fetches``: meanwhile it asks for lines of memory, for later.
+    ``fetches``: meanwhile it asks for lines of memory, for later. ``taps``: B's step is the address
+    of a table that says where each of its rows begins.
     """
 
-    def __init__(self, module, rows, vectors, element, fetches=False):
-        self.rows, self.vectors, self.fetches = rows, vectors, fetches
+    def __init__(self, module, rows, vectors, element, fetches=False, taps=False):
+        self.rows, self.vectors, self.fetches, self.taps = rows, vectors, fetches, taps
         self.lanes = _REGISTER_BYTES // (4 if suffix(element) == "f32" else 8)
         self.kind = ir.VectorType(element, self.lanes)
-        name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}{'_ahead' * fetches}"
+        name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}"
+        name += "_ahead" * fetches + "_taps" * taps
         self.function = module.globals.get(name)
         if self.function is None:
             self.function = ir.Function(module, _kind_of(element), name)
@@ -110,9 +113,11 @@ class _Tile:
         builder.cbranch(builder.icmp_signed(">", depth, _index(0)), loop, done)
 
         builder.position_at_end(loop)
-        k, b_now = builder.phi(_INT64), builder.phi(b.type)
-        a_now = [builder.phi(a.type) for _ in bases]
+        k, a_now = builder.phi(_INT64), [builder.phi(a.type) for _ in bases]
+        b_now = None if self.taps else builder.phi(b.type)
         totals = self._phis()
+        if self.taps:
+            b_now = self._of_table(b, b_step, k)
         b_row = self._load_row(b_now)
         if self.fetches:
             self._prefetch(builder.gep(fetch, [builder.mul(k, fetch_step)]), _TO_L2)
@@ -126,7 +131,7 @@ class _Tile:
         k_next = builder.add(k, _index(1))
         for phi, origin, following in (
             (k, _index(0), k_next),
-            (b_now, b, builder.gep(b_now, [b_step])),
+            *(() if self.taps else ((b_now, b, builder.gep(b_now, [b_step])),)),
             *((a_now[j], base, builder.gep(a_now[j], [a_step])) for j, base in enumerate(bases)),
         ):
             phi.add_incoming(origin, ready)
@@ -152,6 +157,11 @@ class _Tile:
         for i in range(self.rows):
             self._store_row(result[i], self._row(c, c_row, i))
         builder.ret_void()
+
+    def _of_table(self, b, table, k):
+        """Row k of B, where a table of distances says."""
+        place = self.builder.gep(self.builder.inttoptr(table, _INT64.as_pointer()), [k])
+        return self.builder.gep(b, [self.builder.load(place)])
 
     def _opaque(self, value):
         """The same value, of which the compiler knows nothing.
@@ -234,14 +244,14 @@ def _table(element):
     @intrinsic
     def table(typing_context):
         def codegen(context, builder, sig, args):
-            tiles = [_index(0)] * (2 * _TABLE_SIZE)
+            tiles = [_index(0)] * (3 * _TABLE_SIZE)
             for i in range(1, TILE_ROWS + 1):
                 for j in range(1, (WIDE_VECTORS if i <= WIDE_ROWS else TILE_VECTORS) + 1):
-                    for fetches in (False, True):
+                    for kind in (_PLAIN, _FETCHES, _TAPS):
                         # only where there is much to compute in the meantime
-                        ahead = fetches and 2 * i > TILE_ROWS and j == TILE_VECTORS
-                        tile = _Tile(builder.module, i, j, element, ahead).function
-                        place = fetches * _TABLE_SIZE + i * _TABLE_ROW + j
+                        ahead = kind == _FETCHES and 2 * i > TILE_ROWS and j == TILE_VECTORS
+                        tile = _Tile(builder.module, i, j, element, ahead, kind == _TAPS).function
+                        place = kind * _TABLE_SIZE + i * _TABLE_ROW + j
                         tiles[place] = tile.ptrtoint(_INT64)
             constant_type = ir.ArrayType(_INT64, len(tiles))
             place = ir.GlobalVariable(builder.module, constant_type, "fastgrad_tiles")
@@ -304,22 +314,61 @@ def multiply_tile(
             data = context.make_array(sig.args[position])(context, builder, args[position]).data
             return builder.gep(data, [args[position + 1]])
 
-        rows, columns = args[20], args[21]
-        # 1 to TILE_VECTORS vectors; the last one has 1 to `lanes` columns in use
-        lanes = _REGISTER_BYTES * 8 // a.dtype.bitwidth
-        vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
-        last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
-        entry = builder.add(builder.mul(rows, _index(_TABLE_ROW)), vectors)
         fetches = builder.icmp_signed("!=", args[10], _index(0))
-        more = builder.select(fetches, _index(_TABLE_SIZE), _index(0))
-        entry = builder.add(entry, more)
-        table = builder.inttoptr(args[0], _INT64.as_pointer())
-        kind = _kind_of(context.get_data_type(a.dtype))
-        run = builder.inttoptr(builder.load(builder.gep(table, [entry])), kind.as_pointer())
+        kind = builder.select(fetches, _index(_FETCHES), _index(_PLAIN))
         operands = [address(1), args[3], args[4], address(5), args[7], address(8), args[10]]
-        operands += [args[11], builder.trunc(args[12], ir.IntType(1)), address(13), args[15]]
-        operands += [builder.trunc(args[16], ir.IntType(1)), address(17), args[19], last]
-        builder.call(run, operands)
+        operands += [args[11], args[12], address(13), args[15], args[16], address(17), args[19]]
+        _call_tile(context, builder, a.dtype, args[0], kind, operands, *args[20:])
         return context.get_dummy_value()
 
     return sig, codegen
+
+
+@intrinsic
+def multiply_taps(
+    typing_context,
+    tile,
+    a, a_at, a_row, a_step,
+    b, b_at, taps, taps_at,
+    depth,
+    resume, start, start_at, start_row,
+    relu, c, c_at, c_row,
+    rows, columns,
+):  # fmt: skip
+    """``multiply_tile`` where row k of B begins ``taps[taps_at + k]`` after ``b_at``."""
+    index = types.int64
+    sig = types.void(
+        index, a, index, index, index, b, index, taps, index, index,
+        types.boolean, start, index, index, types.boolean, c, index, index, index, index,
+    )  # fmt: skip
+
+    def codegen(context, builder, sig, args):
+        def address(position):
+            data = context.make_array(sig.args[position])(context, builder, args[position]).data
+            return builder.gep(data, [args[position + 1]])
+
+        b = address(5)
+        table = builder.ptrtoint(address(7), _INT64)
+        operands = [address(1), args[3], args[4], b, table, b, _index(0), args[9]]
+        operands += [args[10], address(11), args[13], args[14], address(15), args[17]]
+        _call_tile(context, builder, a.dtype, args[0], _index(_TAPS), operands, *args[18:])
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+def _call_tile(context, builder, dtype, tile, kind, operands, rows, columns):
+    """Call the tile of a kind and size; the last vector of columns has 1 to all lanes in use."""
+    lanes = _REGISTER_BYTES * 8 // dtype.bitwidth
+    vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
+    last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
+    entry = builder.add(builder.mul(rows, _index(_TABLE_ROW)), vectors)
+    entry = builder.add(entry, builder.mul(kind, _index(_TABLE_SIZE)))
+    table = builder.inttoptr(tile, _INT64.as_pointer())
+    function = _kind_of(context.get_data_type(dtype))
+    run = builder.inttoptr(builder.load(builder.gep(table, [entry])), function.as_pointer())
+    operands = [
+        builder.trunc(value, wanted) if wanted == ir.IntType(1) != value.type else value
+        for value, wanted in zip(operands, function.args, strict=False)
+    ]
+    builder.call(run, [*operands, last])

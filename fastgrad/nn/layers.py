@@ -9,6 +9,7 @@ from ..ops.norm import apply as apply_batch_norm
 from ..tape import recording
 from ..tensor import Tensor
 from . import init
+from .conv import Conv1d, Conv2d, Conv3d
 from .module import Module, Parameter, place
 
 
@@ -250,7 +251,10 @@ class Bilinear(Module):
         )
 
 
+_TAKE_A_RELU = (Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d, Conv1d, Conv2d, Conv3d)
+
+
 def can_apply_relu(module):
     """Whether ``module.forward_relu(x)`` may stand for the module and a ReLU: nobody can tell."""
-    own, kinds = module.__dict__, (Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d)
-    return type(module) in kinds and "forward" not in own and "_hooks" not in own
+    own = module.__dict__
+    return type(module) in _TAKE_A_RELU and "forward" not in own and "_hooks" not in own

@@ -8,6 +8,7 @@ from .assemble import *
 from .attention import *
 from .bounds import *
 from .comparison import *
+from .conv import *
 from .copy import *
 from .copy import zeros_like  # for formulas of gradients (see _family), as are the next
 from .diagonal import *
@@ -49,12 +50,11 @@ from .statistics import *
 from .unfold import *
 
 _FILES = (
-    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
-    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "image", "index", "interpolate", "join", "linear", "loss", "margin", "matmul",
-    "norm", "pad", "place", "powers", "quantiles", "random", "rearrange", "recurrent", "reduce",
-    "rounding", "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special",
-    "statistics", "unfold",
+    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "conv", "copy",
+    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather", "gating",
+    "image", "index", "interpolate", "join", "linear", "loss", "margin", "matmul", "norm", "pad",
+    "place", "powers", "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding",
+    "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special", "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

@@ -9,6 +9,8 @@ from .augment import *
 from .bmm import *
 from .clip import *
 from .comparison import *
+from .conv import *
+from .conv_weight import *
 from .copy import *
 from .counts import *
 from .embedding import *
