@@ -10,6 +10,7 @@ product is cut into tiles, or shared between threads, cannot change a bit of it.
 """
 
 import functools
+from itertools import product
 
 import numpy as np
 from llvmlite import ir
@@ -46,6 +47,8 @@ WIDE_ROWS, WIDE_VECTORS = 2, 8 if _REGISTERS == 32 else 6
 _TABLE_ROW = WIDE_VECTORS + 1
 _TABLE_SIZE = (TILE_ROWS + 1) * _TABLE_ROW
 _PLAIN, _FETCHES, _TAPS = range(3)  # kinds of tiles
+_WHOLE = 3  # added to these where all lanes of the last vector are in use
+_KINDS = 2 * _WHOLE
 _TO_L2, _TO_WRITE = (0, 2), (1, 3)  # hints of a prefetch: whether to write, how near
 _NEAR = 5  # rows of A that are reached from one pointer
 
@@ -68,15 +71,17 @@ class _Tile:
     """Emits one LLVM function: the tile of ``rows`` rows and ``vectors`` vectors.
 
     ``fetches``: meanwhile it asks for lines of memory, for later. ``taps``: B's step is the address
-    of a table that says where each of its rows begins.
+    of a table that says where each of its rows begins. ``whole``: all lanes of the last vector are
+    in use, and no load waits for a mask.
     """
 
-    def __init__(self, module, rows, vectors, element, fetches=False, taps=False):
-        self.rows, self.vectors, self.fetches, self.taps = rows, vectors, fetches, taps
+    def __init__(self, module, rows, vectors, element, fetches=False, taps=False, whole=False):
+        self.rows, self.vectors = rows, vectors
+        self.fetches, self.taps, self.whole = fetches, taps, whole
         self.lanes = _REGISTER_BYTES // (4 if suffix(element) == "f32" else 8)
         self.kind = ir.VectorType(element, self.lanes)
         name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}"
-        name += "_ahead" * fetches + "_taps" * taps
+        name += "_ahead" * fetches + "_taps" * taps + "_whole" * whole
         self.function = module.globals.get(name)
         if self.function is None:
             self.function = ir.Function(module, _kind_of(element), name)
@@ -129,10 +134,11 @@ class _Tile:
                 [self._multiply_add(factor, b_row[j], totals[i][j]) for j in range(self.vectors)]
             )
         k_next = builder.add(k, _index(1))
+        a_next = [self._opaque(builder.gep(pointer, [a_step])) for pointer in a_now]
         for phi, origin, following in (
             (k, _index(0), k_next),
             *(() if self.taps else ((b_now, b, builder.gep(b_now, [b_step])),)),
-            *((a_now[j], base, builder.gep(a_now[j], [a_step])) for j, base in enumerate(bases)),
+            *((a_now[j], bases[j], following) for j, following in enumerate(a_next)),
         ):
             phi.add_incoming(origin, ready)
             phi.add_incoming(following, loop)
@@ -167,7 +173,7 @@ class _Tile:
         """The same value, of which the compiler knows nothing.
 
         It would reach the rows of A by adding one stride after the other, a chain as long as the
-        multiplications take.
+        multiplications take, or by a pointer for each row, for which registers are too few.
         """
         kind = ir.FunctionType(value.type, [value.type])
         return self.builder.asm(kind, "", "=r,0", [value], False)
@@ -205,14 +211,14 @@ class _Tile:
         zero = constant(self.kind, 0.0)
         return [
             masked_load(self.builder, column, self.mask, zero)
-            if last
+            if last and not self.whole
             else plain_load(self.builder, column, self.kind)
             for column, last in self._columns(pointer)
         ]
 
     def _store_row(self, values, pointer):
         for value, (column, last) in zip(values, self._columns(pointer), strict=True):
-            if last:
+            if last and not self.whole:
                 masked_store(self.builder, value, column, self.mask)
             else:
                 plain_store(self.builder, value, column)
@@ -244,15 +250,15 @@ def _table(element):
     @intrinsic
     def table(typing_context):
         def codegen(context, builder, sig, args):
-            tiles = [_index(0)] * (3 * _TABLE_SIZE)
+            tiles = [_index(0)] * (_KINDS * _TABLE_SIZE)
             for i in range(1, TILE_ROWS + 1):
-                for j in range(1, (WIDE_VECTORS if i <= WIDE_ROWS else TILE_VECTORS) + 1):
-                    for kind in (_PLAIN, _FETCHES, _TAPS):
-                        # only where there is much to compute in the meantime
-                        ahead = kind == _FETCHES and 2 * i > TILE_ROWS and j == TILE_VECTORS
-                        tile = _Tile(builder.module, i, j, element, ahead, kind == _TAPS).function
-                        place = kind * _TABLE_SIZE + i * _TABLE_ROW + j
-                        tiles[place] = tile.ptrtoint(_INT64)
+                most = WIDE_VECTORS if i <= WIDE_ROWS else TILE_VECTORS
+                for j, kind in product(range(1, most + 1), range(_KINDS)):
+                    # only where there is much to compute in the meantime
+                    ahead = kind % _WHOLE == _FETCHES and 2 * i > TILE_ROWS and j == TILE_VECTORS
+                    taps, whole = kind % _WHOLE == _TAPS, kind >= _WHOLE and j == most
+                    tile = _Tile(builder.module, i, j, element, ahead, taps, whole).function
+                    tiles[kind * _TABLE_SIZE + i * _TABLE_ROW + j] = tile.ptrtoint(_INT64)
             constant_type = ir.ArrayType(_INT64, len(tiles))
             place = ir.GlobalVariable(builder.module, constant_type, "fastgrad_tiles")
             place.initializer = ir.Constant(constant_type, tiles)
@@ -362,6 +368,8 @@ def _call_tile(context, builder, dtype, tile, kind, operands, rows, columns):
     lanes = _REGISTER_BYTES * 8 // dtype.bitwidth
     vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
     last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
+    whole = builder.icmp_signed("==", last, _index(lanes))
+    kind = builder.add(kind, builder.select(whole, _index(_WHOLE), _index(0)))
     entry = builder.add(builder.mul(rows, _index(_TABLE_ROW)), vectors)
     entry = builder.add(entry, builder.mul(kind, _index(_TABLE_SIZE)))
     table = builder.inttoptr(tile, _INT64.as_pointer())
