@@ -29,6 +29,7 @@ from .index import *
 from .loss import *
 from .margin import *
 from .matmul import *
+from .max_pool import *
 from .maxout import *
 from .mix import *
 from .norm import *
@@ -45,6 +46,7 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .windows import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}
 for _name in _elementwise:

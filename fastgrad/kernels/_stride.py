@@ -9,7 +9,7 @@ from numba.core import types
 from numba.extending import intrinsic, register_jitable
 
 from ._llvm import INT32, INT64, masked_load, masked_store, splat_value, vector_of
-from ._simd import Vector, _pointer, lanes
+from ._simd import Vector, _pointer
 
 _BYTE = ir.IntType(8)
 

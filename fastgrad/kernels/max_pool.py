@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._record import empty
-from ._simd import if_equal, lanes, load, splat, write, zeros
+from ._simd import if_equal, lanes, load, splat, zeros
 from ._stride import (
     bits,
     equal_bits,
@@ -86,7 +86,7 @@ def _largest(x, plane, z_from, y_from, x_from, two, n, geometry):
                         b = load_range(x, at + j + more, low, high, nothing)
                     best, place = _larger(best, place, evens(a, b), splat(x, number + k))
                     a = odds(a, b)
-                if step == 1 or k + 1 < window[2] and taps == 2:
+                if step == 1 or (k + 1 < window[2] and taps == 2):
                     best, place = _larger(best, place, a, splat(x, number + k + taps - 1))
     return best, place
 
@@ -286,7 +286,7 @@ def _spread_apart(start, stop, grad, position, grad_x, covered, pitch, geometry)
 
 @kernel
 def _spread(start, stop, grad, position, grad_x, offset, pitch, geometry):
-    """Planes ``start`` to ``stop`` of x's gradient: each output's is added where its largest was."""
+    """Planes ``start`` to ``stop`` of x's gradient: outputs' are added where their largest was."""
     size, outs, _, stride, padding, _ = geometry
     n = size[0] * size[1] * size[2]
     for plane in range(start, stop):

@@ -6,6 +6,7 @@ from .activation import *
 from .arithmetic import *
 from .assemble import *
 from .attention import *
+from .avg_pool import *
 from .bounds import *
 from .comparison import *
 from .copy import *
@@ -26,6 +27,7 @@ from .loss import *
 from .margin import *
 from .matmul import *
 from .matmul import bmm_nt, bmm_tn
+from .max_pool import *
 from .norm import *
 from .place import *
 from .powers import *
@@ -45,11 +47,11 @@ from .special import *
 from .statistics import *
 
 _FILES = (
-    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
-    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
-    "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
-    "shape", "similarity", "softmax", "sort", "special", "statistics",
+    "activation", "arithmetic", "assemble", "attention", "avg_pool", "bounds", "comparison",
+    "copy", "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
+    "gating", "index", "join", "linear", "loss", "margin", "matmul", "max_pool", "norm",
+    "place", "powers", "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding",
+    "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special", "statistics",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

@@ -18,6 +18,7 @@ from .index import *
 from .loss import *
 from .margin import *
 from .matmul import *
+from .max_pool import *
 from .maxout import *
 from .mix import *
 from .norm import *
@@ -34,3 +35,4 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .windows import *
