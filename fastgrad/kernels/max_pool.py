@@ -387,16 +387,17 @@ def _are_fours(geometry):
     )
 
 
-def max_pool_forward(x, geometry):
+def max_pool_forward(x, geometry, shape=None):
     """(the largest element of each window of x (planes, depth, height, width), their places).
 
     Of equal ones the first counts; a NaN is larger than any number, and of several the last counts.
-    A window has up to 256 places, and at least one in x; the stride along rows is 1 or 2.
+    A window has up to 256 places, and at least one in x; the stride along rows is 1 or 2. The
+    result gets ``shape``, if given.
     """
     _, outs, window, *_ = geometry
     pitch = _pitch(geometry, 64 // x.itemsize)
     slices = len(x) * outs[0]
-    out = empty((len(x), *outs), x.dtype)
+    out = empty(shape or (len(x), *outs), x.dtype)
     position = empty(slices * pitch[0] * pitch[1] + 2 * _GUARD, np.uint8)
     if out.size:
         work = out.size * (window[0] * window[1] * window[2] * _NS_PLACE) + x.size * _NS_MOVED
@@ -406,10 +407,10 @@ def max_pool_forward(x, geometry):
     return out, position
 
 
-def max_pool_backward(grad, position, geometry):
-    """x's gradient: of each element, the sum over the windows whose largest it is."""
+def max_pool_backward(grad, position, geometry, shape=None):
+    """x's gradient, of ``shape`` if given: sums over the windows whose largest an element is."""
     size, outs, window, stride, padding, dilation = geometry
-    grad_x = empty((len(grad), *size), grad.dtype)
+    grad_x = empty(shape or (len(grad), *size), grad.dtype)
     if not grad_x.size:
         return grad_x
     flat = grad.reshape(-1), position, grad_x.reshape(-1)

@@ -281,7 +281,7 @@ def _window_sum(
             item += copies
 
 
-def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0)):
+def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0), shape=None):
     """Sums of x (planes, depth, height, width) over windows, over counts.
 
     firsts, lasts   for each axis, where windows begin and end (outputs,); neither ever goes back
@@ -290,9 +290,10 @@ def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0)):
     along           of windows along rows whose places are in a pattern, and of zeros around x:
                     (1, taps, zeros on the left, 0) for a step of 1 between them, (2, ...) of 2,
                     (3, taps, zeros, padding) for what a step of 2 is the adjoint of; 0: none
+    shape           that of the result, if it is not (planes, depth, height, width)
     """
     size, outs = x.shape[1:], tuple(len(first) for first in firsts)
-    out = empty((len(x), *outs), x.dtype)
+    out = empty(shape or (len(x), *outs), x.dtype)
     if not out.size:
         return out
     lane = 64 // x.itemsize

@@ -32,16 +32,16 @@ def _average(x, *, lead, spans, shape):
     outs = tuple(len(first) for first in spans.firsts)
     out = K.window_sum(
         contiguous(x).reshape(planes, *size), spans.firsts, spans.lasts, spans.counts, False,
-        spans.along,
+        spans.along, shape,
     )  # fmt: skip
 
     def vjp(grad):
         return K.window_sum(
             contiguous(grad).reshape(planes, *outs), spans.back_firsts, spans.back_lasts,
-            spans.counts, True, spans.back_along,
-        ).reshape(before)  # fmt: skip
+            spans.counts, True, spans.back_along, before,
+        )  # fmt: skip
 
-    return out.reshape(shape), vjp
+    return out, vjp
 
 
 def _averaged(name, x, lead, rank, outs, make):

@@ -40,13 +40,13 @@ def _as_volume(x, lead, size):
 @op(name="max_pool")
 def _max_pool(x, *, lead, geometry, shape):
     size, outs, before = geometry[0], geometry[1], x.shape
-    largest, position = K.max_pool_forward(_as_volume(x, lead, size), geometry)
+    largest, position = K.max_pool_forward(_as_volume(x, lead, size), geometry, shape)
 
     def vjp(grad):
         grad = _as_volume(grad, lead, outs)
-        return K.max_pool_backward(grad, position, geometry).reshape(before)
+        return K.max_pool_backward(grad, position, geometry, before)
 
-    return largest.reshape(shape), vjp
+    return largest, vjp
 
 
 @op(name="max_pool_backward", linear=True)
@@ -59,7 +59,7 @@ def _spread(x, *, position, lead, geometry, shape):
         grad = contiguous(grad).reshape(planes, n)
         return K.take_along(grad, index.reshape(planes, math.prod(outs)), 1).reshape(before)
 
-    return K.max_pool_backward(_as_volume(x, lead, outs), position, geometry).reshape(shape), vjp
+    return K.max_pool_backward(_as_volume(x, lead, outs), position, geometry, shape), vjp
 
 
 _max_pool.differentiable(

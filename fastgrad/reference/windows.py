@@ -35,7 +35,7 @@ def fractional_starts(samples, size, outs, window):
 
 
 @quiet
-def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0)):
+def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0), shape=None):
     out = np.zeros((len(x), *map(len, firsts)), x.dtype)
     count = counts[0][:, None, None] * counts[1][:, None] * counts[2]
     if before:
@@ -45,7 +45,8 @@ def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0)):
             slice(first[i], last[i]) for first, last, i in zip(firsts, lasts, places, strict=True)
         )
         out[:, *places] = x[:, *part].sum(axis=(1, 2, 3))
-    return out if before else out / count
+    out = out if before else out / count
+    return out.reshape(out.shape if shape is None else shape)
 
 
 def unpool(x, index, n):
