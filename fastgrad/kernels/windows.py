@@ -10,13 +10,14 @@ from numba.extending import register_jitable
 from ._jit import kernel, scratch
 from ._record import call_numpy, empty
 from ._simd import lanes, load, load_part, read, splat, store, write, zeros
-from ._stride import bits, evens, first_pairs, if_larger, last_pairs, odds, store_bits
+from ._stride import bits, evens, first_pairs, if_larger, last_pairs, load_range, odds, store_bits
 from ._threads import policy
 
 __all__ = ["fractional_starts", "unpool", "window_index", "window_sum"]
 
 _GROUPS = 16  # of rows of outputs for each thread, each with scratch of its own
 _NS_MOVED = 0.15  # nanoseconds for each number read, row by row
+_FEW_PLACES = 18  # in a window, up to which its sum is made place by place
 _NS_COLUMN = 1.0  # and for each along a window's row
 
 
@@ -56,14 +57,13 @@ def _best_column(best, rows, start, stop, step):
     """Where the largest of some columns is; of equal ones the first row's, of NaN the last's."""
     where = start
     largest, row = best[start], rows[start]
-    for j in range(start + step, stop, step):
+    for j in range(start + step, stop, step):  # without branches: they would be guesses
         value, other = best[j], rows[j]
-        if (
-            value > largest
-            or (value == largest and other < row)
-            or (value != value and (largest == largest or other >= row))
-        ):
-            largest, row, where = value, other, j
+        nan, later = value != value, (largest == largest) | (other >= row)
+        take = (value > largest) | ((value == largest) & (other < row)) | (nan & later)
+        largest = value if take else largest
+        row = other if take else row
+        where = j if take else where
     return where
 
 
@@ -159,20 +159,57 @@ def _starts(samples, *, size, outs, window):
 
 
 @register_jitable
+def _sum_of_rows(x, at, j, z_from, z_to, y_from, y_to, size, counts, before):
+    """Sums over rows of a window, of columns from j on; ``before``: of x over its counts."""
+    n, total = min(lanes(x), size[2] - j), zeros(x)
+    for z in range(z_from, z_to):
+        for y in range(y_from, y_to):
+            value = read(x, at + (z * size[1] + y) * size[2] + j, n)
+            if before:
+                share = load_part(counts[2], j, n, 1.0)
+                value = value / (share * splat(x, counts[0][z] * counts[1][y]))
+            total += value
+    return total
+
+
+@register_jitable
 def _sum_rows(x, at, sums, base, z_from, z_to, y_from, y_to, size, counts, before):
-    """Sums over rows of a window, for all columns; ``before``: of x over its counts."""
-    lane = lanes(x)
-    for j in range(0, size[2], lane):
-        n = min(lane, size[2] - j)
-        total = zeros(x)
+    """``_sum_of_rows`` of all columns."""
+    for j in range(0, size[2], lanes(x)):
+        total = _sum_of_rows(x, at, j, z_from, z_to, y_from, y_to, size, counts, before)
+        store(sums, base + j, total)
+
+
+@register_jitable
+def _sum_places(x, at, out, row, z_from, z_to, y_from, y_to, size, width, along):
+    """A row of outputs of small windows that are 1 or 2 columns apart, place by place."""
+    lane, nothing = lanes(x), zeros(x)
+    step, taps, left, _ = along
+    end = x.size - 2 * lane - taps - ((z_to - 1) * size[1] + y_to - 1) * size[2]
+    for o in range(0, width, lane):
+        n, first = min(lane, width - o), o * step - left
+        inside = first >= 0 and first + (n - 1) * step + taps <= size[2] and at + first <= end
+        total = nothing
         for z in range(z_from, z_to):
             for y in range(y_from, y_to):
-                value = read(x, at + (z * size[1] + y) * size[2] + j, n)
-                if before:
-                    share = load_part(counts[2], j, n, 1.0)
-                    value = value / (share * splat(x, counts[0][z] * counts[1][y]))
-                total += value
-        store(sums, base + j, total)
+                i = at + (z * size[1] + y) * size[2] + first
+                for k in range(0, taps, step):
+                    low, high = -(first + k), size[2] - first - k
+                    if inside:
+                        a = load(x, i + k)
+                    else:
+                        a = load_range(x, i + k, low, high, nothing)
+                    if step == 1:
+                        total += a
+                        continue
+                    if inside:
+                        b = load(x, i + k + lane)
+                    else:
+                        b = load_range(x, i + k + lane, low - lane, high - lane, nothing)
+                    total += evens(a, b)
+                    if k + 1 < taps:
+                        total += odds(a, b)
+        write(out, row + o, n, total)
 
 
 @register_jitable
@@ -214,24 +251,44 @@ def _sum_steps(sums, base, out, row, copies, width, along):
 
 
 @register_jitable
+def _store_pairs(out, row, copies, j, even, odd, width, padding):
+    """Sums of two columns each, from the j-th pair of the padded row on."""
+    i = 2 * j - padding
+    one, other = first_pairs(even, odd), last_pairs(even, odd)
+    one_bits, other_bits = bits(-i, width - i), bits(-i - lanes(out), width - i - lanes(out))
+    for copy in range(copies):
+        at = row + copy * width + i
+        store_bits(out, at, one_bits, one)
+        store_bits(out, at + lanes(out), other_bits, other)
+
+
+@register_jitable
 def _sum_pairs(sums, base, out, row, copies, width, along):
     """``_sum_columns`` of what is the adjoint of windows 2 columns apart."""
-    lane = lanes(out)
     _, taps, left, padding = along
-    for j in range(padding // 2, (width + padding + 1) // 2, lane):
+    for j in range(padding // 2, (width + padding + 1) // 2, lanes(out)):
         even, odd = zeros(out), zeros(out)
         for k in range(0, taps, 2):
             value = load(sums, base + left + j - k // 2)
             even += value
             if k + 1 < taps:
                 odd += value
-        i = 2 * j - padding
-        one, other = first_pairs(even, odd), last_pairs(even, odd)
-        one_bits, other_bits = bits(-i, width - i), bits(-i - lane, width - i - lane)
+        _store_pairs(out, row, copies, j, even, odd, width, padding)
+
+
+@register_jitable
+def _spread_pairs(
+    x, at, out, row, copies, z_from, z_to, y_from, y_to, size, counts, width, along
+):  # fmt: skip
+    """``_sum_pairs`` where windows have nothing in common: each column's sum goes to two."""
+    for j in range(0, size[2], lanes(out)):
+        even = _sum_of_rows(x, at, j, z_from, z_to, y_from, y_to, size, counts, True)
+        odd = even if along[1] == 2 else zeros(out)
+        _store_pairs(out, row, copies, j, even, odd, width, 0)
+    done = 2 * ((size[2] + lanes(out) - 1) // lanes(out) * lanes(out))
+    for j in range(done, width):
         for copy in range(copies):
-            at = row + copy * width + i
-            store_bits(out, at, one_bits, one)
-            store_bits(out, at + lane, other_bits, other)
+            out[row + copy * width + j] = 0.0
 
 
 @register_jitable
@@ -250,7 +307,8 @@ def _window_sum(
     groups,
 ):  # fmt: skip
     """Groups ``start`` to ``stop`` of rows of outputs; ``sums``: ``pitch`` of scratch for each."""
-    left, depth, plane_size = along[2], outs[0], size[0] * size[1] * size[2]
+    mode, taps, left, padding = along
+    depth, plane_size = outs[0], size[0] * size[1] * size[2]
     for group in range(start, stop):
         base = group * pitch
         for j in range(base, base + pitch):
@@ -266,16 +324,25 @@ def _window_sum(
                 and firsts[1][oy + copies] == y_from and lasts[1][oy + copies] == y_to
             ):  # fmt: skip
                 copies += 1
-            _sum_rows(
-                x, plane * plane_size, sums, base + left, firsts[0][oz], lasts[0][oz], y_from, y_to,
-                size, counts, before,
-            )  # fmt: skip
-            if along[0] == 0:
-                _sum_columns(sums, base, out, row, copies, outs[2], firsts[2], lasts[2], along)
-            elif along[0] == 3:
-                _sum_pairs(sums, base, out, row, copies, outs[2], along)
+            at, z_from, z_to = plane * plane_size, firsts[0][oz], lasts[0][oz]
+            near = mode in (1, 2) and (z_to - z_from) * (y_to - y_from) * taps <= _FEW_PLACES
+            if not before and near:
+                _sum_places(x, at, out, row, z_from, z_to, y_from, y_to, size, outs[2], along)
+            elif before and mode == 3 and taps <= 2 and padding == 0:
+                _spread_pairs(
+                    x, at, out, row, copies, z_from, z_to, y_from, y_to, size, counts, outs[2],
+                    along,
+                )  # fmt: skip
             else:
-                _sum_steps(sums, base, out, row, copies, outs[2], along)
+                _sum_rows(
+                    x, at, sums, base + left, z_from, z_to, y_from, y_to, size, counts, before
+                )
+                if mode == 0:
+                    _sum_columns(sums, base, out, row, copies, outs[2], firsts[2], lasts[2], along)
+                elif mode == 3:
+                    _sum_pairs(sums, base, out, row, copies, outs[2], along)
+                else:
+                    _sum_steps(sums, base, out, row, copies, outs[2], along)
             if not before:
                 _divide(out, row, outs[2], counts[2], counts[0][oz] * counts[1][oy])
             item += copies
