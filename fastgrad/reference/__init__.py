@@ -22,6 +22,7 @@ from .linear import *
 from .loss import *
 from .margin import *
 from .matmul import *
+from .max_pool import *
 from .maxout import *
 from .mix import *
 from .norm import *
@@ -42,3 +43,4 @@ from .statistics import *
 from .svd import *
 from .tally import *
 from .unfold import *
+from .windows import *
