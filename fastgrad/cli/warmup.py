@@ -176,11 +176,17 @@ def _losses(kernels, np, dtype):
         _, own = kernels.multilabel_margin_forward(x, classes)
         kernels.multilabel_margin_backward(one, x, classes, own)
 
+    def ctc_loss():
+        steps, count = np.zeros((2, 1, 5), dtype), np.ones(1, np.int64)
+        _, *saved, _ = kernels.ctc_loss_forward(steps, labels[:1], count, count)
+        kernels.ctc_loss_backward(one, steps, labels[:1], *saved)
+
     def maxout():
         kernels.maxout_backward(many, wide, kernels.maxout_forward(wide))
 
     yield soft_cross_entropy
     yield margins
+    yield ctc_loss
     yield maxout
     yield lambda: kernels.uniform(8, dtype, 0.0, 1.0, np.zeros(2, np.uint64))
     yield lambda: kernels.tally(one.reshape(1), x, labels, -100, 8, True, np.zeros(4))

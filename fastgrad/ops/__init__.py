@@ -10,6 +10,7 @@ from .bounds import *
 from .comparison import *
 from .copy import *
 from .copy import zeros_like  # for formulas of gradients (see _family), as are the next
+from .ctc import *
 from .diagonal import *
 from .differences import *
 from .distance import *
@@ -45,7 +46,7 @@ from .special import *
 from .statistics import *
 
 _FILES = (
-    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy",
+    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy", "ctc",
     "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
     "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
     "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",

@@ -11,6 +11,7 @@ from .clip import *
 from .comparison import *
 from .copy import *
 from .counts import *
+from .ctc import *
 from .embedding import *
 from .functions import *
 from .gather import *
