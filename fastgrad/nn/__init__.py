@@ -64,6 +64,13 @@ from .layers import (
     Linear,
     Unflatten,
 )
+from .lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyLinear,
+    LazyModuleMixin,
+)
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -89,7 +96,6 @@ from .loss import (
 )
 from .module import (
     Module,
-    Parameter,
 )
 from .multitask import (
     MultiHead,
@@ -102,6 +108,11 @@ from .norm import (
     InstanceNorm3d,
     LayerNorm,
     RMSNorm,
+)
+from .parameter import (
+    Parameter,
+    UninitializedBuffer,
+    UninitializedParameter,
 )
 from .recurrent import (
     GRU,
@@ -171,6 +182,11 @@ __all__ = [
     "L1Loss",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyLinear",
+    "LazyModuleMixin",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -225,6 +241,8 @@ __all__ = [
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "functional",
     "init",
     "utils",
