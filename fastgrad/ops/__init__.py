@@ -14,6 +14,7 @@ from .ctc import *
 from .diagonal import *
 from .differences import *
 from .distance import *
+from .distributions import *
 from .einsum import *
 from .embedding import *
 from .functions import *
@@ -47,10 +48,10 @@ from .statistics import *
 
 _FILES = (
     "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "copy", "ctc",
-    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
-    "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
-    "shape", "similarity", "softmax", "sort", "special", "statistics",
+    "diagonal", "differences", "distance", "distributions", "einsum", "embedding", "functions",
+    "gather", "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place",
+    "powers", "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm",
+    "scan", "shape", "similarity", "softmax", "sort", "special", "statistics",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

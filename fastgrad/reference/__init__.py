@@ -12,6 +12,7 @@ from .comparison import *
 from .copy import *
 from .counts import *
 from .ctc import *
+from .distributions import *
 from .embedding import *
 from .functions import *
 from .gather import *
