@@ -101,19 +101,17 @@ ROWS = (
         draw=distinct, special=False, errors=((*_DIM_ERROR, "median: dim 2 is out of range"),),
     ),
     Case(
+        "mode", _values(fg.mode), _mode, (Sample((_ROUND,), {"dim": 0}), Sample((_ROUND,))),
+        gradient=False, special=False,
+    ),
+    Case(
         "mode", _values(fg.mode), _mode,
-        (*_SAMPLES, Sample(((4, 3),)), *_with({"keepdim": True}, _SAMPLES[3:]),
-         Sample((_ROUND,), {"dim": 0})),
+        (*_SAMPLES, Sample(((4, 3),)), *_with({"keepdim": True}, _SAMPLES[3:])),
         draw=distinct, special=False,
         errors=(
             (*_DIM_ERROR, "mode: dim 2 is out of range"),
             ((np.zeros((0, 3)),), {"dim": 0}, ValueError, "mode: shape .* has no elements"),
         ),
-    ),
-    Case(
-        "mode", lambda x, **options: fg.mode(x, **options).indices,
-        lambda x, dim: np.array([1, 2, 2]),
-        (Sample((_ROUND,), {"dim": 0}),), gradient=False, special=False,
     ),
     Case(
         "unique", fg.unique, lambda x, dim=None: np.unique(x, axis=dim),

@@ -106,7 +106,7 @@ def test_random_integers():
         x = _filled("random", dtype=dtype)
         assert x.min() >= 0
         assert 0.9 * most < x.max() <= most
-        _assert_share(x, most // 2, 0.5 if most % 2 else 0.5)
+        _assert_share(x, most // 2, 0.5)
 
 
 @pytest.mark.parametrize("replacement", [False, True])

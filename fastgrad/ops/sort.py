@@ -163,7 +163,8 @@ def median(x, dim=None, keepdim=False):
 def mode(x, dim=-1, keepdim=False):
     """(values, indices) of what occurs most often along ``dim``: the least, and its last place.
 
-    A NaN is equal to no other. (In long rows PyTorch names any of the places.) Raises ``ValueError`` where there are no elements.
+    A NaN is equal to no other. (In long rows PyTorch names any of the places.) Raises
+    ``ValueError`` where there are no elements.
 
     >>> import fastgrad as fg
     >>> fg.mode(fg.tensor([3, 1, 3, 1, 2]))
