@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import differentiate, ops
+from . import differentiate, inplace_random, ops
 from .backend import K
 from .inplace import copy_, fill_, fill_diagonal_, in_place_view, zero_
 from .ops._inplace import in_place
@@ -215,28 +215,29 @@ def _polygamma(self, n):
 _FUNCTIONS = (
     "abs", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "all",
     "allclose", "amax", "amin", "aminmax", "any", "argmax", "argmin", "argsort", "argwhere", "asin",
-    "asinh", "atan", "atan2", "atanh", "baddbmm", "bincount", "bitwise_and", "bitwise_left_shift",
-    "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bmm", "broadcast_to",
-    "ceil", "chunk", "clamp", "clamp_max", "clamp_min", "clone", "copysign", "corrcoef", "cos",
-    "cosh", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum", "deg2rad",
-    "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist",
-    "div", "dot", "dsplit", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expm1",
-    "flatten", "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod",
-    "frac", "gather", "gcd", "ge", "gt", "heaviside", "histc", "histogram", "hsplit", "hypot",
-    "index_add", "index_copy", "index_fill", "index_put", "index_select", "inner", "isclose",
-    "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "kron", "kthvalue", "lcm",
-    "ldexp", "le", "lerp", "lgamma", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp",
-    "logaddexp2", "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logit", "logsumexp", "lt", "masked_fill", "masked_scatter", "masked_select", "matmul", "max",
-    "maximum", "mean", "median", "min", "minimum", "mm", "movedim", "msort", "mul", "mv",
-    "mvlgamma", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne",
-    "neg", "nextafter", "nonzero", "norm", "outer", "positive", "pow", "prod", "put", "quantile",
-    "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "roll", "rot90",
-    "round", "rsqrt", "scatter", "scatter_add", "scatter_reduce", "select", "select_scatter",
-    "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "softmax", "sort",
-    "split", "sqrt", "square", "squeeze", "std", "sub", "sum", "take", "take_along_dim", "tan",
-    "tanh", "tensor_split", "topk", "trace", "transpose", "tril", "triu", "trunc", "unbind",
-    "unflatten", "unique", "unique_consecutive", "unsqueeze", "var", "vdot", "vsplit", "xlogy",
+    "asinh", "atan", "atan2", "atanh", "baddbmm", "bernoulli", "bincount", "bitwise_and",
+    "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bmm",
+    "broadcast_to", "ceil", "chunk", "clamp", "clamp_max", "clamp_min", "clone", "copysign",
+    "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod",
+    "cumsum", "deg2rad", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff",
+    "digamma", "dist", "div", "dot", "dsplit", "eq", "equal", "erf", "erfc", "erfinv", "exp",
+    "exp2", "expm1", "flatten", "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax",
+    "fmin", "fmod", "frac", "gather", "gcd", "ge", "gt", "heaviside", "histc", "histogram",
+    "hsplit", "hypot", "igamma", "igammac", "index_add", "index_copy", "index_fill", "index_put",
+    "index_select", "inner", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
+    "isreal", "kron", "kthvalue", "lcm", "ldexp", "le", "lerp", "lgamma", "log", "log10", "log1p",
+    "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logit", "logsumexp", "lt", "masked_fill", "masked_scatter",
+    "masked_select", "matmul", "max", "maximum", "mean", "median", "min", "minimum", "mm", "mode",
+    "movedim", "msort", "mul", "multinomial", "mv", "mvlgamma", "nan_to_num", "nanmean",
+    "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "nextafter", "nonzero", "norm",
+    "outer", "positive", "pow", "prod", "put", "quantile", "rad2deg", "ravel", "reciprocal", "relu",
+    "remainder", "renorm", "repeat_interleave", "roll", "rot90", "round", "rsqrt", "scatter",
+    "scatter_add", "scatter_reduce", "select", "select_scatter", "sigmoid", "sign", "signbit",
+    "sin", "sinc", "sinh", "slice_scatter", "softmax", "sort", "split", "sqrt", "square", "squeeze",
+    "std", "sub", "sum", "take", "take_along_dim", "tan", "tanh", "tensor_split", "topk", "trace",
+    "transpose", "tril", "triu", "trunc", "unbind", "unflatten", "unique", "unique_consecutive",
+    "unsqueeze", "var", "vdot", "vsplit", "xlogy",
 )  # fmt: skip
 # ... and those that also write into their tensor, with an underscore.
 _IN_PLACE = (
@@ -245,13 +246,13 @@ _IN_PLACE = (
     "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "clamp_max",
     "clamp_min", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "digamma", "div", "eq",
     "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "float_power", "floor", "floor_divide", "fmod",
-    "frac", "gcd", "ge", "gt", "heaviside", "hypot", "index_add", "index_copy", "index_fill",
-    "index_put", "lcm", "ldexp", "le", "lerp", "lgamma", "log", "log10", "log1p", "log2",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "lt", "masked_fill",
+    "frac", "gcd", "ge", "gt", "heaviside", "hypot", "igamma", "igammac", "index_add", "index_copy",
+    "index_fill", "index_put", "lcm", "ldexp", "le", "lerp", "lgamma", "log", "log10", "log1p",
+    "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "lt", "masked_fill",
     "masked_scatter", "mul", "mvlgamma", "nan_to_num", "ne", "neg", "nextafter", "pow", "put",
-    "rad2deg", "reciprocal", "relu", "remainder", "round", "rsqrt", "scatter", "scatter_add",
-    "scatter_reduce", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "sub", "tan",
-    "tanh", "tril", "triu", "trunc", "xlogy",
+    "rad2deg", "reciprocal", "relu", "remainder", "renorm", "round", "rsqrt", "scatter",
+    "scatter_add", "scatter_reduce", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square",
+    "sub", "tan", "tanh", "tril", "triu", "trunc", "xlogy",
 )  # fmt: skip
 # Operators, and those that answer for an operand on their left.
 _OPERATORS = {
@@ -327,6 +328,19 @@ _OTHERS = {
     "itemsize": property(_element_size),
     "nbytes": property(_nbytes),
     "t_": in_place_view(_t),
+    **{
+        f"{name}_": getattr(inplace_random, f"{name}_")
+        for name in (
+            "bernoulli",
+            "cauchy",
+            "exponential",
+            "geometric",
+            "log_normal",
+            "normal",
+            "random",
+            "uniform",
+        )
+    },
     **{
         f"{name}_": in_place_view(getattr(ops, name))
         for name in ("squeeze", "swapaxes", "swapdims", "transpose", "unsqueeze")

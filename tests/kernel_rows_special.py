@@ -71,6 +71,16 @@ ROWS = (
         _row("zeta", lambda m, *s, n=n: (_away_from_poles(m, *s), n), label=str(n), rtol=_LOOSE)
         for n in (2, 3, 6)
     ),
+    *(
+        _row(
+            name,
+            lambda m, *s: (3 * m.positive(*s), 3 * m.positive(*s)),
+            ((), (0,), (1,), (5, 17), (301,)),
+            ((1000,),),
+            rtol=_LOOSE,
+        )
+        for name in ("igamma", "igammac")
+    ),
     _row("histogram", _histogram),
     _row("histogram", _weighted, label="weighted"),
     _row("isin", lambda m, *s: (m.rng.integers(0, 9, s), np.array([1, 5, 7]))),

@@ -107,6 +107,13 @@ def _extreme(name, function, both):
     )
 
 
+def _renorm(x, p, dim, maxnorm):
+    rows = np.moveaxis(x, dim, 0)
+    size = np.linalg.norm(rows.reshape(len(rows), -1), p, axis=1)
+    scale = np.where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
+    return np.moveaxis(rows * scale.reshape(-1, *[1] * (x.ndim - 1)), 0, dim)
+
+
 ROWS = (
     Case(
         "amin", fg.amin, reduced(np.min), DIMS, draw=distinct,
@@ -162,5 +169,18 @@ ROWS = (
             ((np.zeros(3),), {"p": "x"}, ValueError, "norm: unknown p 'x'"),
         ),
         special=False,
+    ),
+    Case(
+        "renorm", fg.renorm, _renorm,
+        (*(Sample(((3, 4),), {"p": p, "dim": dim, "maxnorm": 1.5})
+           for p in (1, 2, 3, np.inf) for dim in (0, -1)),
+         Sample(((2, 3, 4),), {"p": 2, "dim": 1, "maxnorm": 0.0}),
+         Sample(((2, 3, 4),), {"p": 2, "dim": 1, "maxnorm": 1e9})),
+        draw=lambda rng, shape: distinct(rng, shape) / 5 + 0.17, special=False, rtol=1e-4,
+        errors=(
+            ((np.zeros(3),), {"p": 2, "dim": 0, "maxnorm": 1}, ValueError,
+             "renorm: expected two axes or more"),
+            ((np.zeros((2, 3)),), {"p": 2, "dim": 2, "maxnorm": 1}, IndexError, "renorm: dim 2"),
+        ),
     ),
 )  # fmt: skip

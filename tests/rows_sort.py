@@ -51,6 +51,15 @@ def _median(x, dim=None, keepdim=False):
     return _kth(x, (x.shape[dim] + 1) // 2 if x.ndim else 1, dim, keepdim)
 
 
+def _mode(x, dim=-1, keepdim=False):
+    def of_row(row):
+        values, counts = np.unique(row, return_counts=True)
+        return values[counts.argmax()]
+
+    out = np.apply_along_axis(of_row, dim, x) if x.ndim else x
+    return np.expand_dims(out, dim) if keepdim and x.ndim else out
+
+
 def _search(rows, values, right=False, side=None):
     side = "right" if right else side or "left"
     if rows.ndim == 1:
@@ -90,6 +99,19 @@ ROWS = (
         _median,
         (*_SAMPLES, Sample(((4, 3),)), *_with({"keepdim": True}, _SAMPLES[3:]), _MANY),
         draw=distinct, special=False, errors=((*_DIM_ERROR, "median: dim 2 is out of range"),),
+    ),
+    Case(
+        "mode", _values(fg.mode), _mode, (Sample((_ROUND,), {"dim": 0}), Sample((_ROUND,))),
+        gradient=False, special=False,
+    ),
+    Case(
+        "mode", _values(fg.mode), _mode,
+        (*_SAMPLES, Sample(((4, 3),)), *_with({"keepdim": True}, _SAMPLES[3:])),
+        draw=distinct, special=False,
+        errors=(
+            (*_DIM_ERROR, "mode: dim 2 is out of range"),
+            ((np.zeros((0, 3)),), {"dim": 0}, ValueError, "mode: shape .* has no elements"),
+        ),
     ),
     Case(
         "unique", fg.unique, lambda x, dim=None: np.unique(x, axis=dim),

@@ -87,6 +87,18 @@ ROWS = (
     ),
     _binary("xlogy", _xlogy, draw=positive),
     _binary("logaddexp2", np.logaddexp2),
+    *(
+        Case(
+            name, getattr(fg, name),
+            lambda a, b, name=name: getattr(reference, name)(a.astype(b.dtype), b),
+            # the second operand alone has a gradient, so the first is one of integers
+            (Sample((np.array([1, 2, 3, 7]), (3, 4))), Sample((np.array(2), ()))),
+            draw=positive, special=False, rtol=1e-4, errors=(
+                ((np.zeros(3), np.zeros(2)), {}, ValueError, f"{name}: cannot combine"),
+            ),
+        )
+        for name in ("igamma", "igammac")
+    ),
     _unary("logit", _logit, draw=_share),
     _unary("logit", _logit, (Sample(((3, 4),), {"eps": 0.3}),), draw=_share, special=False),
     _unary("sinc", np.sinc, draw=away_from_zero),

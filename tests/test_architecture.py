@@ -29,7 +29,7 @@ _LAYERS = (
     ("tensor",),
     ("lifting", "differentiate", "trees"),
     ("ops",),
-    ("inplace", "methods"),
+    ("inplace", "inplace_random", "methods"),
     ("functional", "creation", "dtypes", "gradients", "serialization", "testing"),
     ("autograd",),
     ("func",),

@@ -10,7 +10,7 @@ from fastgrad import functional as F
 from fastgrad.nn import BatchNorm1d, Linear, ReLU, Sequential
 
 # Operations with a gradient that cannot be differentiated again. Shorten this, if you can.
-_NOT_AGAIN = set()
+_NOT_AGAIN = {"ctc_loss"}
 
 
 def _rows():

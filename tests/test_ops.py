@@ -201,9 +201,10 @@ _UNRECORDABLE = {
 }  # fmt: skip
 
 
-_SEEDED = {  # set the seed; see tests/test_activation.py
-    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
-    "gumbel_softmax", "rrelu", "stochastic_depth",
+_SEEDED = {  # set the seed; see tests/test_activation.py and tests/test_distributions.py
+    "alpha_dropout", "bernoulli", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "feature_alpha_dropout", "gumbel_softmax", "multinomial", "normal", "poisson", "rrelu",
+    "stochastic_depth",
 }  # fmt: skip
 
 

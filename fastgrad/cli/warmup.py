@@ -164,6 +164,7 @@ def _special(kernels, np, dtype):
     for name in ("digamma", "erfc", "erfinv", "lgamma"):
         yield lambda name=name: getattr(kernels, name)(x)
     yield lambda: kernels.zeta(x, 2)
+    yield lambda: kernels.igamma(x, x)
 
 
 def _losses(kernels, np, dtype):
@@ -193,13 +194,30 @@ def _losses(kernels, np, dtype):
         _, own = kernels.multilabel_margin_forward(x, classes)
         kernels.multilabel_margin_backward(one, x, classes, own)
 
+    def ctc_loss():
+        steps, count = np.zeros((2, 1, 5), dtype), np.ones(1, np.int64)
+        _, *saved, _ = kernels.ctc_loss_forward(steps, labels[:1], count, count)
+        kernels.ctc_loss_backward(one, steps, labels[:1], *saved)
+
     def maxout():
         kernels.maxout_backward(many, wide, kernels.maxout_forward(wide))
 
     yield soft_cross_entropy
     yield margins
+    yield ctc_loss
     yield maxout
-    yield lambda: kernels.uniform(8, dtype, 0.0, 1.0, np.zeros(2, np.uint64))
+    ticket, share = np.zeros(2, np.uint64), np.full((1, 8), 0.5, dtype)
+
+    def distributions():
+        kernels.random_numbers("normal", 8, dtype, 0.0, 1.0, ticket)
+        kernels.random_integers(8, 0, 9, ticket)
+        kernels.bernoulli(share, ticket)
+        kernels.poisson(share, ticket)
+        for replacement in (True, False):
+            kernels.multinomial(share, 2, replacement, ticket)
+
+    yield distributions
+    yield lambda: kernels.uniform(8, dtype, 0.0, 1.0, ticket)
     yield lambda: kernels.tally(one.reshape(1), x, labels, -100, 8, True, np.zeros(4))
     yield lambda: cross_entropy(x, labels)
     yield lambda: cross_entropy(many, most)

@@ -26,9 +26,15 @@ _HALF = np.uint64(32)
 @register_jitable
 def _philox(seed, block):
     """Four uint32 (held in uint64) for a block."""
+    return _philox_again(seed, block, np.uint64(0))
+
+
+@register_jitable
+def _philox_again(seed, block, attempt):
+    """Four more for each attempt."""
     m0, m1 = _MULTIPLIERS
     a, b = block & _LOW, block >> _HALF
-    c, d = np.uint64(0), np.uint64(0)
+    c, d = attempt & _LOW, attempt >> _HALF
     key0, key1 = seed & _LOW, seed >> _HALF
     for _ in range(_ROUNDS):
         p, q = a * m0, c * m1

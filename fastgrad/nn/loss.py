@@ -77,6 +77,23 @@ class NLLLoss(_WeightedLoss):
         self.ignore_index = ignore_index
 
 
+class CTCLoss(_Loss):
+    """Loss of sequences whose labels are not aligned; see ``functional.ctc_loss``.
+
+    >>> import fastgrad as fg
+    >>> log_probs = fg.log_softmax(fg.zeros(2, 1, 3), dim=2)
+    >>> fg.nn.CTCLoss()(log_probs, fg.tensor([[1]]), (2,), (1,))
+    tensor(1.0986)
+    """
+
+    _function = staticmethod(ops.ctc_loss)
+    _options = ("blank", "reduction", "zero_infinity")
+
+    def __init__(self, blank=0, reduction="mean", zero_infinity=False):
+        super().__init__(reduction=reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+
 class MSELoss(_Loss):
     """Mean squared error; see ``functional.mse_loss``.
 

@@ -1,4 +1,4 @@
-"""``Module``: parameters, buffers and sub-modules by name; ``Parameter``."""
+"""``Module``: parameters, buffers and sub-modules by name."""
 
 from collections import namedtuple
 
@@ -8,34 +8,7 @@ from ..gradients import drop_gradients
 from ..tape import recording
 from ..tensor import Tensor
 from . import _hooks
-
-
-class Parameter(Tensor):
-    """A tensor that a module learns. Assigned to a module's attribute, it registers itself.
-
-    >>> import fastgrad as fg
-    >>> fg.nn.Parameter(fg.zeros(2))
-    Parameter containing:
-    tensor([0., 0.], requires_grad=True)
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data, requires_grad=True):
-        super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)
-
-    def __repr__(self):
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-def new_type(name, device, dtype):
-    """The type of a module's new parameters, float32 by default; the device must be the CPU."""
-    if device is not None and str(device) != "cpu":
-        raise ValueError(f"{name}: device {device!r} is not there; fastgrad runs on 'cpu'")
-    dtype = np.dtype(np.float32 if dtype is None else dtype)
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name}: parameters are float32 or float64, not {dtype}")
-    return dtype
+from .parameter import Parameter, is_lazy, new_type
 
 
 def place(module, device, dtype):
@@ -372,7 +345,9 @@ class Module:
 
     def _convert(self, dtype):
         for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dtype.kind == "f" and tensor.dtype != dtype:
+            if is_lazy(tensor):
+                tensor.retype(dtype)
+            elif tensor.dtype.kind == "f" and tensor.dtype != dtype:
                 tensor.data = tensor.data.astype(dtype)
                 tensor.grad = None if tensor.grad is None else tensor.grad.to(dtype)
 
@@ -440,9 +415,13 @@ class Module:
         for name in own:
             if name not in state_dict:
                 continue
-            value = state_dict[name]
+            value, lazy = state_dict[name], is_lazy(own[name])
+            if is_lazy(value):
+                if not lazy:
+                    problems.append(f"{name} is uninitialized, expected {own[name].shape}")
+                continue
             array = np.asarray(value.data if isinstance(value, Tensor) else value)
-            if array.shape != own[name].shape:
+            if not lazy and array.shape != own[name].shape:
                 problems.append(f"{name} has shape {array.shape}, expected {own[name].shape}")
             elif not np.can_cast(array.dtype, own[name].dtype, "same_kind"):
                 problems.append(f"{name} is {array.dtype}, expected {own[name].dtype}")
@@ -451,7 +430,9 @@ class Module:
             kind = type(self).__name__
             raise RuntimeError(f"load_state_dict: does not fit {kind}: " + "; ".join(problems))
         for name, array in values.items():
-            own[name].copy_(array)
+            if is_lazy(own[name]):
+                own[name].materialize(array.shape)
+            own[name].detach().copy_(array)
         return IncompatibleKeys(missing, unexpected)
 
     # ---------------------------------------------------------------- text

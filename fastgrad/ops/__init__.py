@@ -12,9 +12,11 @@ from .comparison import *
 from .conv import *
 from .copy import *
 from .copy import zeros_like  # for formulas of gradients (see _family), as are the next
+from .ctc import *
 from .diagonal import *
 from .differences import *
 from .distance import *
+from .distributions import *
 from .einsum import *
 from .embedding import *
 from .functions import *
@@ -53,11 +55,11 @@ from .unfold import *
 
 _FILES = (
     "activation", "arithmetic", "assemble", "attention", "avg_pool", "bounds", "comparison", "conv",
-    "copy", "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "image", "index", "interpolate", "join", "linear", "loss", "margin", "matmul",
-    "max_pool", "norm", "pad", "place", "powers", "quantiles", "random", "rearrange", "recurrent",
-    "reduce", "rounding", "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special",
-    "statistics", "unfold",
+    "copy", "ctc", "diagonal", "differences", "distance", "distributions", "einsum", "embedding",
+    "functions", "gather", "gating", "image", "index", "interpolate", "join", "linear", "loss",
+    "margin", "matmul", "max_pool", "norm", "pad", "place", "powers", "quantiles", "random",
+    "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan", "shape", "similarity",
+    "softmax", "sort", "special", "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

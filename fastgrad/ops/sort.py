@@ -14,11 +14,12 @@ from ._pick import pair, pick
 from .reduce import check_dim, kept_shape, shares
 
 __all__ = [
-    "argsort", "bincount", "bucketize", "kthvalue", "median", "msort", "searchsorted", "sort",
-    "topk", "unique", "unique_consecutive",
+    "argsort", "bincount", "bucketize", "kthvalue", "median", "mode", "msort", "searchsorted",
+    "sort", "topk", "unique", "unique_consecutive",
 ]  # fmt: skip
 
 _Sort, _Topk, _Median, _Kth = pair("sort"), pair("topk"), pair("median"), pair("kthvalue")
+_Mode = pair("mode")
 
 
 @op(name="argsort")
@@ -157,6 +158,34 @@ def median(x, dim=None, keepdim=False):
     axis = _checked_axis("median", x, dim)
     indices = _kth(x, k=None, axis=axis, keepdim=keepdim)
     return _Median(pick(x, indices, axis), indices)
+
+
+def mode(x, dim=-1, keepdim=False):
+    """(values, indices) of what occurs most often along ``dim``: the least, and its last place.
+
+    A NaN is equal to no other. (In long rows PyTorch names any of the places.) Raises
+    ``ValueError`` where there are no elements.
+
+    >>> import fastgrad as fg
+    >>> fg.mode(fg.tensor([3, 1, 3, 1, 2]))
+    mode(values=tensor(1), indices=tensor(3))
+    """
+    axis = check_dim("mode", dim, x.ndim)
+    if not x.ndim:
+        return _Mode(T.clone(x), Tensor(np.zeros((), np.int64)))
+    n = x.shape[axis]
+    if not n:
+        raise ValueError(f"mode: shape {x.shape} has no elements along dim {dim}")
+    order = argsort(x.detach(), axis, stable=True)
+    ranked = T.movedim(T.gather(x.detach(), axis, order), axis, -1)
+    starts = T.ne(T.narrow(ranked, -1, 1, n - 1), T.narrow(ranked, -1, 0, n - 1))
+    place = np.arange(n)
+    begun = T.pad(T.mul(starts, place[1:]), (1, 0))  # where an element's equals begin
+    longest = T.argmax(T.sub(Tensor(place), T.cummax(begun, -1).values), -1, True)
+    indices = T.gather(order, axis, T.movedim(longest, -1, axis))
+    if not keepdim:
+        indices = T.squeeze(indices, axis)
+    return _Mode(pick(x, indices, axis), indices)
 
 
 # ------------------------------------------------------------------ what occurs

@@ -21,7 +21,7 @@ from ._family import (
 
 __all__ = [
     "bitwise_left_shift", "bitwise_right_shift", "copysign", "deg2rad", "digamma", "erfc", "erfinv",
-    "float_power", "gcd", "heaviside", "lcm", "ldexp", "lgamma", "logaddexp2",
+    "float_power", "gcd", "heaviside", "igamma", "igammac", "lcm", "ldexp", "lgamma", "logaddexp2",
     "logit", "mvlgamma", "nan_to_num", "nextafter", "polygamma", "positive", "rad2deg",
     "sinc", "xlogy",
 ]  # fmt: skip
@@ -121,6 +121,54 @@ def mvlgamma(x, p):
         raise ValueError(f"mvlgamma: expected p >= 1, got {p}")
     parts = T.sub(T.unsqueeze(x, -1), np.arange(p, dtype=np.float32) / 2)
     return lgamma(parts).sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
+
+
+def _gamma_density(m, grad, a, x):
+    """``grad · xᵃ⁻¹ e⁻ˣ / Γ(a)``"""
+    return m.mul(grad, m.exp(m.sub(m.sub(m.mul(m.sub(a, 1.0), m.log(x)), x), m.lgamma(a))))
+
+
+def _incomplete_gamma(source):
+    """``igamma`` or ``igammac``: the derivative is known for the second operand."""
+    name = source.__name__
+    sign = 1.0 if name == "igamma" else -1.0
+
+    def of_a(grad):
+        raise NotImplementedError(f"{name}: the derivative for its first operand is not there")
+
+    def rule(a, b):
+        a, b = (np.asanyarray(x) for x in _floats(a, b))
+        return combine(name, a, b), (
+            of_a,
+            lambda grad: K.mul(_gamma_density(K, grad, a, b), sign),
+        )
+
+    lifted = op(rule, name=name).differentiable(
+        of_a, lambda grad, a, b: _gamma_density(T, grad, a, b) * sign
+    )
+    return as_documented(lifted, source, inspect.signature(rule))
+
+
+@_incomplete_gamma
+def igamma(a, b):
+    """``P(a, b) = ∫₀ᵇ tᵃ⁻¹ e⁻ᵗ dt / Γ(a)``, the regularized lower incomplete gamma function.
+
+    NaN where an operand is negative. As in PyTorch, there is no gradient for a.
+
+    >>> import fastgrad as fg
+    >>> fg.igamma(fg.tensor([1.0, 4.0]), fg.tensor([2.0, 2.0]))
+    tensor([0.8647, 0.1429])
+    """
+
+
+@_incomplete_gamma
+def igammac(a, b):
+    """``Q(a, b) = 1 - P(a, b)``, the upper one; see ``igamma``.
+
+    >>> import fastgrad as fg
+    >>> fg.igammac(fg.tensor([1.0, 4.0]), fg.tensor([2.0, 2.0]))
+    tensor([0.1353, 0.8571])
+    """
 
 
 # ------------------------------------------------------------------ logarithms, powers, angles

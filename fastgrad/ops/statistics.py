@@ -7,7 +7,7 @@ from ..lifting import op
 from ._family import T, float_input
 from .reduce import amax, amin, check_dim, check_dims, kept_shape, mean
 
-__all__ = ["logsumexp", "norm", "std", "std_mean", "var", "var_mean"]
+__all__ = ["logsumexp", "norm", "renorm", "std", "std_mean", "var", "var_mean"]
 
 
 # ------------------------------------------------------------------ variance
@@ -229,6 +229,28 @@ def _norm_slope(m, grad, x, out, p):
 _norm.differentiable(
     lambda grad, x, out, kept, p: _norm_slope(T, grad.reshape(kept), x, out.reshape(kept), p)
 )
+
+
+def renorm(x, p, dim, maxnorm):
+    """x with each slice ``x[..., i, ...]`` along ``dim`` scaled down to a p-norm of ``maxnorm``.
+
+    Slices whose norm is at most that stay as they are. Raises ``ValueError`` for fewer than two
+    axes, p <= 0 or a negative maxnorm.
+
+    >>> import fastgrad as fg
+    >>> fg.renorm(fg.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    axis = check_dim("renorm", dim, x.ndim)
+    if x.ndim < 2 or not p > 0 or not maxnorm >= 0:
+        raise ValueError(
+            f"renorm: expected two axes or more, p > 0 and maxnorm >= 0, got shape {x.shape}, "
+            f"p = {p} and maxnorm = {maxnorm}"
+        )
+    size = norm(x, p, tuple(k for k in range(x.ndim) if k != axis), True)
+    scale = T.div(float(maxnorm), T.add(size, 1e-7))
+    return T.mul(x, T.where(T.gt(size, maxnorm), scale, 1.0))
 
 
 # ------------------------------------------------------------------ of matrices

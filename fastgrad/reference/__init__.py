@@ -13,6 +13,8 @@ from .conv import *
 from .conv_weight import *
 from .copy import *
 from .counts import *
+from .ctc import *
+from .distributions import *
 from .embedding import *
 from .functions import *
 from .gather import *

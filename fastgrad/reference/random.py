@@ -17,12 +17,12 @@ def draw(state, numbers):
     return ticket
 
 
-def _philox(ticket, blocks):
+def _philox(ticket, blocks, attempt=0):
     """(blocks, 4) uint32 in uint64: Philox4x32-10 of the blocks from the ticket's offset on."""
     seed = ticket[0]
     block = ticket[1] + np.arange(blocks, dtype=np.uint64)
     a, b = block & _LOW, block >> _HALF
-    c, d = np.zeros_like(a), np.zeros_like(a)
+    c, d = np.full_like(a, attempt), np.zeros_like(a)
     key0, key1 = seed & _LOW, seed >> _HALF
     for _ in range(10):
         p, q = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]

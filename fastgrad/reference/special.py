@@ -9,7 +9,8 @@ from ._quiet import quiet
 
 __all__ = [
     "bitwise_left_shift", "bitwise_right_shift", "copysign", "digamma", "erfc", "erfinv", "fmax",
-    "fmin", "gcd", "heaviside", "lcm", "lgamma", "logaddexp2", "nextafter", "signbit", "zeta",
+    "fmin", "gcd", "heaviside", "igamma", "igammac", "lcm", "lgamma", "logaddexp2", "nextafter",
+    "signbit", "zeta",
 ]  # fmt: skip
 
 _TERMS = 40  # of a series, before its rest is estimated
@@ -77,3 +78,39 @@ def zeta(x, s):
     out -= power * s * (s + 1) * (s + 2) / (720 * y**3)
     out += power * s * (s + 1) * (s + 2) * (s + 3) * (s + 4) / (30240 * y**5)
     return np.where((x <= 0) & (x == np.floor(x)), np.inf, out).astype(x.dtype)
+
+
+def _gamma_shares(a, x):
+    """(P(a, x), Q(a, x)): a series for the one, a continued fraction for the other."""
+    if not (a >= 0 and x >= 0) or a == x == 0 or a == x == math.inf:
+        return math.nan, math.nan
+    if x == 0 or a == math.inf:
+        return 0.0, 1.0
+    if a == 0 or x == math.inf:
+        return 1.0, 0.0
+    front = math.exp(a * math.log(x) - x - math.lgamma(a))
+    if x < a + 1:
+        terms = [1 / a]
+        while terms[-1] > terms[0] * 1e-17:
+            terms.append(terms[-1] * x / (a + len(terms)))
+        lower = front * math.fsum(terms)
+        return lower, 1 - lower
+    share = 0.0
+    for n in range(1000, 0, -1):  # from its far end
+        share = n * (n - a) / (x + 2 * n + 1 - a - share)
+    upper = front / (x + 1 - a - share)
+    return 1 - upper, upper
+
+
+def _of_pairs(a, x, which):
+    a, x = np.broadcast_arrays(a, x)
+    pairs = zip(a.ravel().tolist(), x.ravel().tolist(), strict=True)
+    return np.array([_gamma_shares(*pair)[which] for pair in pairs], a.dtype).reshape(a.shape)
+
+
+def igamma(a, x):
+    return _of_pairs(a, x, 0)
+
+
+def igammac(a, x):
+    return _of_pairs(a, x, 1)
