@@ -610,7 +610,7 @@ def test_running_statistics():
         _assert_state(layer, before)
 
 
-@pytest.mark.parametrize("shape", [(4, 3), (1, 2), (0, 2)])
+@pytest.mark.parametrize("shape", [(4, 3), (1, 2), (0, 3)])
 def test_a_refused_batch_changes_nothing(shape):
     layer = nn.BatchNorm1d(2)
     before = _state(layer)

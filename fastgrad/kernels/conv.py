@@ -247,26 +247,57 @@ def _multiply_strips(
 
 
 @register_jitable
-def _one_row(
-    strips, strips_at, bias, relu, offsets, offsets_at, depth, space, place, out, out_at, count
-):
-    """A row of the only output channel: two vectors of it at a time."""
-    lane = lanes(out)
-    for i in range(0, count, 2 * lane):
-        n = min(lane, count - i)
-        m = min(lane, count - i - lane)
-        first, second = splat(out, bias), splat(out, bias)
-        at = place + i
+def _rows_of_one(
+    strips, strips_at, bias, relu, offsets, offsets_at, depth, space, place, row, out, out_at,
+    out_row, count, rows,
+):  # fmt: skip
+    """Up to four rows of the only output channel, together: four chains of multiply-adds.
+
+    row, out_row   distances between the rows, in the frame and in the result
+    """
+    lane, last = lanes(out), rows - 1
+    second, third, fourth = row * min(1, last), row * min(2, last), row * min(3, last)
+    for i in range(0, count, lane):
+        a = b = c = d = splat(out, bias)
         for k in range(depth):
             factor = splat(out, strips[strips_at + k])
-            source = at + offsets[offsets_at + k]
-            first = fma(factor, load(space, source), first)
-            second = fma(factor, load(space, source + lane), second)
+            at = place + i + offsets[offsets_at + k]
+            a = fma(factor, load(space, at), a)
+            b = fma(factor, load(space, at + second), b)
+            c = fma(factor, load(space, at + third), c)
+            d = fma(factor, load(space, at + fourth), d)
         if relu:
-            first, second = maximum(first, zeros(out)), maximum(second, zeros(out))
-        write(out, out_at + i, n, first)
-        if m > 0:
-            write(out, out_at + i + lane, m, second)
+            none = zeros(out)
+            a, b, c, d = maximum(a, none), maximum(b, none), maximum(c, none), maximum(d, none)
+        n, at = min(lane, count - i), out_at + i
+        write(out, at, n, a)
+        if rows > 1:
+            write(out, at + out_row, n, b)
+        if rows > 2:
+            write(out, at + 2 * out_row, n, c)
+        if rows > 3:
+            write(out, at + 3 * out_row, n, d)
+
+
+@register_jitable
+def _only_channel(
+    strips, strips_at, bias, relu, sizes, offsets, offsets_at, depth, rows, high, wide, space,
+    frame, out, out_at,
+):  # fmt: skip
+    """The only output channel of a band, as of a depthwise convolution, without tiles."""
+    line = 0
+    while line < rows * high:
+        d, h = line // high, line % high
+        count = min(4, rows - d if high == 1 else high - h)
+        row, out_row = sizes[EXTENT_W], sizes[OUT_W]
+        if high == 1:
+            row, out_row = row * sizes[EXTENT_H], out_row * sizes[OUT_H]
+        place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
+        _rows_of_one(
+            strips, strips_at, bias, relu, offsets, offsets_at, depth, space, place, row,
+            out, out_at + _out_place(sizes, d, h, 0), out_row, wide, count,
+        )  # fmt: skip
+        line += count
 
 
 @register_jitable
@@ -374,16 +405,16 @@ def _direct_phase(
         if dense and wide == sizes[EXTENT_W] and high == sizes[EXTENT_H]:
             flat = False  # the frame has no more than the pixels
         length += ((rows - 1) * sizes[EXTENT_H] + high - 1) * sizes[EXTENT_W]
+    if dense and not flat and sizes[ROWS] == 1:
+        _only_channel(
+            strips, strips_at, bias[bias_at] if biased else out.dtype.type(0), relu, sizes, offsets,
+            offsets_at, depth, rows, high, wide, space, frame, out, out_at,
+        )  # fmt: skip
+        return
     for line in range(lines):
         d, h = line // high, line % high
         place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
         line_at = out_at + _out_place(sizes, d, h, 0)
-        if dense and not flat and sizes[ROWS] == 1:
-            _one_row(
-                strips, strips_at, bias[bias_at] if biased else out.dtype.type(0), relu, offsets,
-                offsets_at, depth, space, place, out, line_at, length,
-            )  # fmt: skip
-            continue
         for first in range(0, length, width):
             columns = min(width, length - first)
             if dense and not flat:
