@@ -11,8 +11,11 @@ from fastgrad import functional as F
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
 
-# other weights, other arguments, other numbers; 1/6 as a float32 in gradients of float64
-_OTHERWISE = {"linear", "batch_norm", "embedding", "dropout", "hardsigmoid"}
+# other weights, other arguments, other numbers; 1/6, or log Γ of an integer, as a float32 in
+# gradients of float64
+_OTHERWISE = {
+    "linear", "batch_norm", "embedding", "dropout", "hardsigmoid", "igamma", "igammac",
+}  # fmt: skip
 _THEIRS_WANT_ROWS = {
     "bucketize",
     "kron",

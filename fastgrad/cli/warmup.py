@@ -209,8 +209,10 @@ def _losses(kernels, np, dtype):
     ticket, share = np.zeros(2, np.uint64), np.full((1, 8), 0.5, dtype)
 
     def distributions():
-        kernels.random_numbers("normal", 8, dtype, 0.0, 1.0, ticket)
-        kernels.random_integers(8, 0, 9, ticket)
+        for kind in ("normal", "exponential"):
+            kernels.random_numbers(kind, (8,), dtype, 0.5, 1.0, ticket)
+        kernels.random_integers((8,), 0, 9, ticket)
+        kernels.check_range(share, 1.0)
         kernels.bernoulli(share, ticket)
         kernels.poisson(share, ticket)
         for replacement in (True, False):

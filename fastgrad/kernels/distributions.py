@@ -1,8 +1,9 @@
 """Random numbers of distributions, from the counter; see ``random``.
 
 A block of the counter gives two numbers of 52 bits between 0 and 1, neither included, for two
-elements. What rejects numbers draws more of them from the same block, by the number of the attempt.
-Formulas are those of Devroye 1986 unless another source is named.
+elements, or four of 32 bits where a float32 wants no more. What rejects numbers draws more of them
+from the same block, by the number of the attempt. Formulas are those of Devroye 1986 unless another
+source is named.
 """
 
 import math
@@ -12,6 +13,8 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._record import empty
+from ._simd import exp, lanes, load, splat, store
+from .augment import _normals
 from .random import _philox, _philox_again
 from .sort import top
 
@@ -70,12 +73,34 @@ def _numbers(start, stop, kind, a, b, ticket, out):
             out[2 * block + 1] = second
 
 
+@kernel
+def _single_normals(start, stop, kind, a, b, ticket, out, rest):
+    """64 at a time, float32, from 32 bits each; the last few go by way of ``rest`` (64,)."""
+    seed, offset, lane = ticket[0], ticket[1], lanes(out)
+    mean, deviation = splat(out, a), splat(out, b)
+    for chunk in range(start, stop):
+        at = 64 * chunk
+        whole = at + 64 <= out.size
+        target = out[at : at + 64] if whole else rest
+        _normals(seed, offset + np.uint64(16 * chunk), target)
+        for k in range(0, 64, lane):
+            value = mean + deviation * load(target, k)
+            store(target, k, exp(value) if kind == _LOG_NORMAL else value)
+        if not whole:
+            out[at:] = target[: out.size - at]
+
+
 def random_numbers(kind, shape, dtype, a, b, ticket):
     """Floats: "normal" or "log_normal" (mean, deviation), "exponential" (rate, unused), "cauchy"
     (median, width) or "geometric" (share of ends, unused).
     """
     out = empty(shape, dtype)
     code = _KINDS.index(kind)
+    if code <= _LOG_NORMAL and out.dtype == np.float32:
+        chunks, rest = -(-out.size // 64), empty(64, out.dtype)
+        arguments = code, float(a), float(b), ticket, out.reshape(-1), rest
+        _single_normals(chunks, out.size * 3.0, *arguments)
+        return out
     _numbers(-(-out.size // 2), out.size * _NS, code, float(a), float(b), ticket, out.reshape(-1))
     return out
 

@@ -23,8 +23,11 @@ _OF_A_PARAMETER = {"bernoulli": (2, 1.0), "poisson": (4, 2.0**53)}  # numbers us
 
 
 def ticket(shape, each=2):
-    """A ticket for the elements of a shape, which use ``each`` numbers of a block of four."""
-    return K.draw(random.default.counter, each * math.prod(shape))
+    """A ticket for the elements of a shape, which use ``each`` numbers of a block of four.
+
+    It is for 64 numbers at least: float32 normals are made so many at a time.
+    """
+    return K.draw(random.default.counter, max(each * math.prod(shape), 64))
 
 
 def _drawn(name, x):
