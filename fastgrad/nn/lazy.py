@@ -5,6 +5,14 @@ import inspect
 import numpy as np
 
 from ..tape import recording
+from .conv import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from .layers import BatchNorm1d, BatchNorm2d, BatchNorm3d, Linear
 from .parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
@@ -167,3 +175,81 @@ class LazyBatchNorm3d(_Lazy, BatchNorm3d):
     """
 
     cls_to_become, _inferred, _input_axes = BatchNorm3d, "num_features", BatchNorm3d._axes
+
+
+class LazyConv1d(_Lazy, Conv1d):
+    """``Conv1d`` whose in_channels is the first input's; see ``LazyLinear``.
+
+    >>> import fastgrad as fg
+    >>> layer = fg.nn.LazyConv1d(2, 3)
+    >>> layer(fg.ones(1, 3, 5)).shape[:2], layer.in_channels
+    ((1, 2), 3)
+    """
+
+    cls_to_become, _inferred, _axis = Conv1d, "in_channels", -2
+    _input_axes = 2, 3
+
+
+class LazyConv2d(_Lazy, Conv2d):
+    """``Conv2d`` whose in_channels is the first input's; see ``LazyLinear``.
+
+    >>> import fastgrad as fg
+    >>> layer = fg.nn.LazyConv2d(2, 3)
+    >>> layer(fg.ones(1, 3, 5, 5)).shape[:2], layer.in_channels
+    ((1, 2), 3)
+    """
+
+    cls_to_become, _inferred, _axis = Conv2d, "in_channels", -3
+    _input_axes = 3, 4
+
+
+class LazyConv3d(_Lazy, Conv3d):
+    """``Conv3d`` whose in_channels is the first input's; see ``LazyLinear``.
+
+    >>> import fastgrad as fg
+    >>> layer = fg.nn.LazyConv3d(2, 3)
+    >>> layer(fg.ones(1, 3, 5, 5, 5)).shape[:2], layer.in_channels
+    ((1, 2), 3)
+    """
+
+    cls_to_become, _inferred, _axis = Conv3d, "in_channels", -4
+    _input_axes = 4, 5
+
+
+class LazyConvTranspose1d(_Lazy, ConvTranspose1d):
+    """``ConvTranspose1d`` whose in_channels is the first input's; see ``LazyLinear``.
+
+    >>> import fastgrad as fg
+    >>> layer = fg.nn.LazyConvTranspose1d(2, 3)
+    >>> layer(fg.ones(1, 3, 5)).shape[:2], layer.in_channels
+    ((1, 2), 3)
+    """
+
+    cls_to_become, _inferred, _axis = ConvTranspose1d, "in_channels", -2
+    _input_axes = 2, 3
+
+
+class LazyConvTranspose2d(_Lazy, ConvTranspose2d):
+    """``ConvTranspose2d`` whose in_channels is the first input's; see ``LazyLinear``.
+
+    >>> import fastgrad as fg
+    >>> layer = fg.nn.LazyConvTranspose2d(2, 3)
+    >>> layer(fg.ones(1, 3, 5, 5)).shape[:2], layer.in_channels
+    ((1, 2), 3)
+    """
+
+    cls_to_become, _inferred, _axis = ConvTranspose2d, "in_channels", -3
+    _input_axes = 3, 4
+
+
+class LazyConvTranspose3d(_Lazy, ConvTranspose3d):
+    """``ConvTranspose3d`` whose in_channels is the first input's; see ``LazyLinear``.
+
+    >>> import fastgrad as fg
+    >>> layer = fg.nn.LazyConvTranspose3d(2, 3)
+    >>> layer(fg.ones(1, 3, 5, 5, 5)).shape[:2], layer.in_channels
+    ((1, 2), 3)
+    """
+
+    cls_to_become, _inferred, _axis = ConvTranspose3d, "in_channels", -4
+    _input_axes = 4, 5
