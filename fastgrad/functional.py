@@ -25,6 +25,7 @@ from .ops import (
     elu,
     embedding,
     feature_alpha_dropout,
+    fold,
     gaussian_nll_loss,
     gelu,
     glu,
@@ -79,6 +80,7 @@ from .ops import (
     threshold,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+    unfold,
 )
 from .ops._inplace import in_place
 
@@ -108,6 +110,7 @@ __all__ = [
     "elu_",
     "embedding",
     "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -169,6 +172,7 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
 ]
 
 _relu_in_place = in_place(ops.relu)

@@ -54,14 +54,20 @@ def _chunks(x, chunks, dim=0):
     return np.split(x, range(each, x.shape[dim], each), axis=dim)
 
 
+def _cropped(x, pairs):
+    ends = [n + min(b, 0) for n, (_, b) in zip(x.shape, pairs, strict=True)]
+    return x[tuple(slice(max(-a, 0), end) for (a, _), end in zip(pairs, ends, strict=True))]
+
+
 def _pad(x, pad, mode="constant", value=0.0):
     pairs = [(0, 0)] * (x.ndim - len(pad) // 2)
     pairs += [(pad[k], pad[k + 1]) for k in range(len(pad) - 2, -1, -2)]
+    more = [(max(a, 0), max(b, 0)) for a, b in pairs]
+    if mode == "circular":  # what is cut off does not come in again
+        return np.pad(_cropped(x, pairs), more, mode="wrap")
     if mode == "constant":
-        return np.pad(x, pairs, constant_values=value)
-    return np.pad(
-        x, pairs, mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
-    )
+        return _cropped(np.pad(x, more, constant_values=value), pairs)
+    return _cropped(np.pad(x, more, mode={"reflect": "reflect", "replicate": "edge"}[mode]), pairs)
 
 
 def _diag_embed(x, offset=0):
@@ -383,13 +389,29 @@ ROWS = (
         Sample(((2, 3),), {"pad": (1, 0, 2, 1)}),
         Sample(((2, 3),), {"pad": (1, 2), "value": 1.5}),
         *(
-            Sample(((3, 4),), {"pad": (1, 2), "mode": m})
+            Sample((shape,), {"pad": pads, "mode": m})
             for m in ("reflect", "replicate", "circular")
+            for shape, pads in (
+                ((3, 4), (1, 2)),
+                ((2, 3, 4), (-1, 2, 2, 0)),
+                ((1, 3, 4, 17), (3, 3, 1, 1, 0, 2)),
+            )
         ),
+        Sample(((2, 3, 2, 2, 2),), {"pad": (1, 0, 1, 1, -1, 1, 0, 2, 1, 0), "value": -2.0}),
+        Sample(((2, 3, 4),), {"pad": (0, 0, -1, 2)}),
+        Sample(((0, 3),), {"pad": (1, 1)}),
+        Sample(((2, 0),), {"pad": (1, 1), "value": 3.0}),
         errors=(
             ((np.zeros(3),), {"pad": (1, 2, 3)}, ValueError, "pad: 3 pads do not fit"),
             ((np.zeros(3),), {"pad": (3, 0), "mode": "reflect"}, ValueError, "is too much"),
             ((np.zeros(3),), {"pad": (-2, -2)}, ValueError, "leave nothing"),
+            ((np.zeros(3),), {"pad": (1, 1), "mode": "edge"}, ValueError, "unknown mode 'edge'"),
+            (
+                (np.zeros(3),),
+                {"pad": (1, 1), "mode": "reflect", "value": 2.0},
+                ValueError,
+                "takes no value, got 2.0",
+            ),
         ),
     ),
 )

@@ -27,6 +27,7 @@ from .counts import *
 from .embedding import *
 from .functions import *
 from .gather import *
+from .grid import *
 from .index import *
 from .loss import *
 from .margin import *
@@ -47,6 +48,7 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .unfold import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}
 for _name in _elementwise:

@@ -28,6 +28,7 @@ from .margin import *
 from .matmul import *
 from .matmul import bmm_nt, bmm_tn
 from .norm import *
+from .pad import *
 from .place import *
 from .powers import *
 from .quantiles import *
@@ -44,13 +45,14 @@ from .softmax import *
 from .sort import *
 from .special import *
 from .statistics import *
+from .unfold import *
 
 _FILES = (
-    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "conv",
-    "copy", "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "index", "join", "linear", "loss", "margin", "matmul", "norm", "place", "powers",
+    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "conv", "copy",
+    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather", "gating",
+    "index", "join", "linear", "loss", "margin", "matmul", "norm", "pad", "place", "powers",
     "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
-    "shape", "similarity", "softmax", "sort", "special", "statistics",
+    "shape", "similarity", "softmax", "sort", "special", "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

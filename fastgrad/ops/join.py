@@ -1,7 +1,6 @@
 """Rules that put tensors together, and that take them apart."""
 
 import itertools
-import operator
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from ._family import T, result_type
 from .reduce import check_dim
 
 __all__ = [
-    "cat", "chunk", "meshgrid", "pad", "split", "stack", "tensor_split", "unbind",
+    "cat", "chunk", "meshgrid", "split", "stack", "tensor_split", "unbind",
 ]  # fmt: skip
 
 
@@ -221,79 +220,3 @@ def meshgrid(*tensors, indexing="ij"):
         single[axis] = x.numel()
         grids.append(T.broadcast_to(T.reshape(x, single), shape))
     return tuple(grids)
-
-
-# ------------------------------------------------------------------ padding
-
-
-def _pads(name, pad, ndim):
-    """(before, after) of each axis, from PyTorch's pairs, last axis first."""
-    pad = [operator.index(size) for size in pad]
-    if len(pad) % 2 or len(pad) > 2 * ndim:
-        raise ValueError(f"{name}: {len(pad)} pads do not fit {ndim} dimensions")
-    pairs = [(0, 0)] * (ndim - len(pad) // 2)
-    return pairs + [(pad[k], pad[k + 1]) for k in range(len(pad) - 2, -1, -2)]
-
-
-@op(name="pad", linear=True)
-def _pad_zeros(x, *, pairs):
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True))
-    if any(n < 0 for n in shape):
-        raise ValueError(f"pad: {pairs} leave nothing of shape {x.shape}")
-    inner = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, pairs, strict=True))
-    outer = tuple(
-        slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, pairs, strict=True)
-    )
-    before = x.shape
-
-    def place(target, target_key, source, source_key):
-        out = K.zeros(target, source.dtype)
-        K.copy(source[source_key], out=out[target_key])
-        return out
-
-    return place(shape, inner, x, outer), lambda grad: place(before, outer, grad, inner)
-
-
-def pad(x, pad, mode="constant", value=None):
-    """More elements at the ends of the last axes: pairs (before, after), the last axis first.
-
-    mode    "constant" (``value``, 0 by default; negative sizes cut off), "reflect" (mirrored
-            without the edge), "replicate" (the edge again) or "circular" (from the other end)
-
-    >>> import fastgrad as fg
-    >>> fg.pad(fg.tensor([1.0, 2.0, 3.0]), (1, 2))
-    tensor([0., 1., 2., 3., 0., 0.])
-    >>> fg.pad(fg.tensor([1.0, 2.0, 3.0]), (1, 2), mode="reflect")
-    tensor([2., 1., 2., 3., 2., 1.])
-    """
-    pairs = _pads("pad", pad, x.ndim)
-    if mode == "constant":
-        out = _pad_zeros(x, pairs=pairs)
-        if not value:
-            return out
-        outside = K.zeros(out.shape, np.bool_)
-        K.fill(outside, True)
-        outside[
-            tuple(
-                slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(out.shape, pairs, strict=True)
-            )
-        ] = False
-        return T.masked_fill(out, Tensor(outside), value)
-    if mode not in ("reflect", "replicate", "circular"):
-        raise ValueError(f"pad: unknown mode {mode!r}")
-    numpys = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
-    for axis, (a, b) in enumerate(pairs):
-        if a or b:
-            size = x.shape[axis]
-            most = {"reflect": size - 1, "circular": size}.get(mode, max(a, b))
-            if max(a, b) > most or not size:
-                raise ValueError(f"pad: {(a, b)} is too much for mode {mode!r} and size {size}")
-            cut, more = (max(-a, 0), max(-b, 0)), (max(a, 0), max(b, 0))
-            places = np.arange(size)
-            if mode == "circular":  # what is cut off does not come in again
-                places = np.pad(places[cut[0] : size - cut[1]], more, mode=numpys)
-            else:
-                places = np.pad(places, more, mode=numpys)
-                places = places[cut[0] : len(places) - cut[1]]
-            x = T.index_select(x, axis, places)
-    return x

@@ -16,6 +16,7 @@ from .counts import *
 from .embedding import *
 from .functions import *
 from .gather import *
+from .grid import *
 from .index import *
 from .loss import *
 from .margin import *
@@ -36,3 +37,4 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .unfold import *
