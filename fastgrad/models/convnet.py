@@ -35,7 +35,7 @@ class ConvNet(nn.Module):
     """
 
     def __init__(
-        self, num_classes=10, in_channels=1, image_size=28, channels=(16, 32), *, kernel_size=5,
+        self, num_classes=10, in_channels=1, image_size=28, channels=(16, 32), *, kernel_size=3,
         convolutions=1, hidden=(), batch_norm=True, dropout=0.0, activation=nn.ReLU,
     ):  # fmt: skip
         super().__init__()
