@@ -33,7 +33,7 @@ _LEAST_ITEMS = 16  # bands of a small batch, for threads to share
 class Plan(NamedTuple):
     """What the kernel of ``conv`` is given.
 
-    sizes    see ``NAMES`` in ``conv``
+    sizes    see the names in ``_frame``
     phases   one row for each: output pixels along three axes, the first one's place, the number
              of taps, where its offsets and where its weights begin
     offsets  of every channel's every tap in the frame, phase by phase
@@ -115,6 +115,8 @@ def _mode(strips, height, rows, high, wide, dense, itemsize):
     pack = (
         panels * (1 + lines / panels) * _PACK_CYCLES * -(-min(length, TILE_VECTORS * lane) // lane)
     )
+    if strips * height == 1 and dense:
+        return ROWS if wide.reach or high.reach else FLAT
     cycles = {
         PACKED: tiles(lines * length, TILE_VECTORS) + pack,
         FLAT: tiles(flat + length),
@@ -124,7 +126,10 @@ def _mode(strips, height, rows, high, wide, dense, itemsize):
 
 
 @lru_cache(maxsize=1024)
-def plan(source, weight, out, stride, low, dilation, groups, backward, itemsize):
+def plan(
+    source, weight, out, stride, low, dilation, groups, backward, itemsize,
+    band_bytes=_BAND_BYTES, least_items=_LEAST_ITEMS,
+):  # fmt: skip
     """The ``Plan`` of a product: source (N, C, D, H, W), weight, out likewise."""
     kernel = weight[2:]
     along = _axis_backward if backward else _axis_forward
@@ -139,8 +144,8 @@ def plan(source, weight, out, stride, low, dilation, groups, backward, itemsize)
     high_extent, wide_extent = high.count + high.reach, wide.count + wide.reach
     parts = deep.parts * high.parts * wide.parts
     layer = channels * parts * high_extent * wide_extent * itemsize
-    count = max(1, _BAND_BYTES // max(1, layer) - deep.reach)
-    wanted = -(-_LEAST_ITEMS // max(1, source[0] * groups))
+    count = max(1, band_bytes // max(1, layer) - deep.reach)
+    wanted = -(-least_items // max(1, source[0] * groups))
     count = max(1, min(count, deep.count, -(-deep.count // wanted)))
     bands = -(-deep.count // count)
     count = -(-deep.count // max(1, bands))  # as even as can be

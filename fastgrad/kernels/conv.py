@@ -15,9 +15,53 @@ Every element is one chain of fused multiply-adds, whatever the threads do.
 import numpy as np
 from numba.extending import register_jitable
 
+from ._frame import (
+    BAND,
+    BANDS,
+    CHANNELS,
+    CHOSEN,
+    COUNT_D,
+    COUNT_H,
+    COUNT_W,
+    DENSE,
+    EXTENT_H,
+    EXTENT_W,
+    GROUPS,
+    HEIGHT,
+    MODE,
+    OFFSETS,
+    OUT_D,
+    OUT_H,
+    OUT_W,
+    PLACE,
+    ROWS,
+    SOURCE_D,
+    SOURCE_H,
+    SOURCE_W,
+    STEP_D,
+    STEP_H,
+    STEP_W,
+    STRIPS,
+    TAPS,
+    WEIGHTS,
+    clear,
+    fill_frame,
+)  # fmt: skip
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
-from ._simd import lanes, load, read, splat, store, store_part, write, zeros
+from ._simd import (
+    fma,
+    lanes,
+    load,
+    maximum,
+    read,
+    splat,
+    store,
+    store_part,
+    turn_block,
+    write,
+    zeros,
+)
 from ._threads import policy
 from ._tile import (
     TILE_VECTORS,
@@ -38,15 +82,6 @@ _BLOCKS = 4  # blocks of items for each thread
 _SLACK = 64  # elements after a frame or a panel that vectors may reach
 _NS_STEP, _NS_COPY = 1 / 70, 0.3
 
-# Places in a plan's ``sizes``
-(
-    IMAGES, GROUPS, CHANNELS, ROWS, SOURCE_D, SOURCE_H, SOURCE_W, STRIDE_D, STRIDE_H, STRIDE_W,
-    LOW_D, LOW_H, LOW_W, PARTS_D, PARTS_H, PARTS_W, EXTENT_D, EXTENT_H, EXTENT_W, BAND, BANDS,
-    STRIPS, HEIGHT, OUT_D, OUT_H, OUT_W, STEP_D, STEP_H, STEP_W, DENSE, MODE,
-) = range(31)  # fmt: skip
-# and in a row of its ``phases``
-COUNT_D, COUNT_H, COUNT_W, PLACE, TAPS, OFFSETS, WEIGHTS, CHOSEN = range(8)
-
 
 @kernel
 def _arrange(start, stop, weight, sizes, phases, taps, steps, strips):
@@ -55,69 +90,36 @@ def _arrange(start, stop, weight, sizes, phases, taps, steps, strips):
     steps   distances in ``weight`` between groups, between rows, and between channels
     """
     many, height = sizes[STRIPS], sizes[HEIGHT]
-    of_phase = sizes[GROUPS] * many
+    of_phase, lane = sizes[GROUPS] * many, lanes(weight)
     for number in range(start, stop):
         phase, inside = number // of_phase, number % of_phase
         group, strip = inside // many, inside % many
         count, first = phases[phase, TAPS], phases[phase, CHOSEN]
+        if count == 0:
+            continue
         rows = min(height, sizes[ROWS] - strip * height)
         at = phases[phase, WEIGHTS] + inside * sizes[CHANNELS] * count * height
-        for i in range(rows):
-            row = group * steps[0] + (strip * height + i) * steps[1]
-            target = at + i
-            for c in range(sizes[CHANNELS]):
-                for t in range(count):
-                    strips[target] = weight[row + c * steps[2] + taps[first + t]]
-                    target += height
-
-
-@register_jitable
-def _clear(x, at, count):
-    lane = lanes(x)
-    for i in range(0, count, lane):
-        write(x, at + i, min(lane, count - i), zeros(x))
-
-
-@register_jitable
-def _copy_rows(x, source, sizes, part_d, part_h, part_w, top, space, at):
-    """Copy a channel's rows of one part of a frame; returns where the next part begins."""
-    lane, step, width = lanes(x), sizes[STRIDE_W], sizes[SOURCE_W]
-    high, wide = sizes[EXTENT_H], sizes[EXTENT_W]
-    first = sizes[LOW_W] + part_w
-    begin = 0 if first >= 0 else min(wide, (step - 1 - first) // step)
-    end = max(begin, min(wide, (width - first + step - 1) // step))
-    for i in range(sizes[EXTENT_D]):
-        d = sizes[LOW_D] + (top + i) * sizes[STRIDE_D] + part_d
-        for j in range(high):
-            h = sizes[LOW_H] + j * sizes[STRIDE_H] + part_h
-            if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
-                place = source + (d * sizes[SOURCE_H] + h) * width + first
-                _clear(space, at, begin)
-                if step == 1:
-                    for k in range(begin, end, lane):
-                        n = min(lane, end - k)
-                        write(space, at + k, n, read(x, place + k, n))
-                else:
-                    for k in range(begin, end):
-                        space[at + k] = x[place + k * step]
-                _clear(space, at + end, wide - end)
+        source = group * steps[0] + strip * height * steps[1] + taps[first]
+        in_a_row = taps[first + count - 1] - taps[first] == count - 1
+        channels, run = sizes[CHANNELS], count
+        if in_a_row and steps[2] == count:
+            channels, run = 1, count * sizes[CHANNELS]
+        for _ in range(channels):
+            if in_a_row:
+                for k in range(0, run, lane):
+                    for i in range(0, rows, lane):
+                        turn_block(
+                            weight, source + i * steps[1] + k, steps[1],
+                            strips, at + k * height + i, height,
+                            min(lane, rows - i), min(lane, run - k),
+                        )  # fmt: skip
             else:
-                _clear(space, at, wide)
-            at += wide
-    return at
-
-
-@register_jitable
-def _fill_frame(x, source, sizes, top, space, frame):
-    """Copy the source's rows for a band that begins at output row ``top``; see ``_windows``."""
-    volume, at = sizes[SOURCE_D] * sizes[SOURCE_H] * sizes[SOURCE_W], frame
-    for c in range(sizes[CHANNELS]):
-        for part_d in range(sizes[PARTS_D]):
-            for part_h in range(sizes[PARTS_H]):
-                for part_w in range(sizes[PARTS_W]):
-                    at = _copy_rows(
-                        x, source + c * volume, sizes, part_d, part_h, part_w, top, space, at
-                    )
+                for t in range(count):
+                    place = source - taps[first] + taps[first + t]
+                    for i in range(rows):
+                        strips[at + t * height + i] = weight[place + i * steps[1]]
+            source += steps[2]
+            at += run * height
 
 
 @register_jitable
@@ -238,17 +240,43 @@ def _multiply_strips(
 
 
 @register_jitable
+def _one_row(
+    strips, strips_at, bias, relu, offsets, offsets_at, depth, space, place, out, out_at, count
+):
+    """A row of the only output channel: two vectors of it at a time."""
+    lane = lanes(out)
+    for i in range(0, count, 2 * lane):
+        n = min(lane, count - i)
+        m = min(lane, count - i - lane)
+        first, second = splat(out, bias), splat(out, bias)
+        at = place + i
+        for k in range(depth):
+            factor = splat(out, strips[strips_at + k])
+            source = at + offsets[offsets_at + k]
+            first = fma(factor, load(space, source), first)
+            second = fma(factor, load(space, source + lane), second)
+        if relu:
+            first, second = maximum(first, zeros(out)), maximum(second, zeros(out))
+        write(out, out_at + i, n, first)
+        if m > 0:
+            write(out, out_at + i + lane, m, second)
+
+
+@register_jitable
 def _spread_flat(sizes, first, columns, high, wide, space, results, width, out, out_at):
     """Write the results of ``columns`` elements of a frame from ``first`` on: those of pixels."""
+    row, w = first // sizes[EXTENT_W], first % sizes[EXTENT_W]
+    d, h = row // sizes[EXTENT_H], row % sizes[EXTENT_H]
     column = 0
     while column < columns:
-        row, w = (first + column) // sizes[EXTENT_W], (first + column) % sizes[EXTENT_W]
-        d, h = row // sizes[EXTENT_H], row % sizes[EXTENT_H]
         if w < wide and h < high:
             count = min(wide - w, columns - column)
             place = out_at + _out_place(sizes, d, h, w)
             _spread(space, results + column, width, sizes, count, out, place)
         column += sizes[EXTENT_W] - w
+        w, h = 0, h + 1
+        if h == sizes[EXTENT_H]:
+            d, h = d + 1, 0
 
 
 # ------------------------------------------------------------------ items
@@ -295,10 +323,11 @@ def _convolve(
         frame = block * size
         panel = frame + frame_size
         results = panel + (_DEPTH * width if sizes[MODE] == PACKED else 0)
+        clear(space, frame, frame_size)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             owner, top = item // bands, item % bands * band_rows
             group = owner % groups
-            _fill_frame(x, owner * sizes[CHANNELS] * volume, sizes, top, space, frame)
+            fill_frame(x, owner * sizes[CHANNELS] * volume, sizes, top, space, frame)
             for f in range(len(phases)):
                 phase = phases[f]
                 high, wide = phase[COUNT_H], phase[COUNT_W]
@@ -335,11 +364,19 @@ def _direct_phase(
     lines, length = rows * high, wide
     if flat:
         lines = 1
+        if dense and wide == sizes[EXTENT_W] and high == sizes[EXTENT_H]:
+            flat = False  # the frame has no more than the pixels
         length += ((rows - 1) * sizes[EXTENT_H] + high - 1) * sizes[EXTENT_W]
     for line in range(lines):
         d, h = line // high, line % high
         place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
         line_at = out_at + _out_place(sizes, d, h, 0)
+        if dense and not flat and sizes[ROWS] == 1:
+            _one_row(
+                strips, strips_at, bias[bias_at] if biased else out.dtype.type(0), relu, offsets,
+                offsets_at, depth, space, place, out, line_at, length,
+            )  # fmt: skip
+            continue
         for first in range(0, length, width):
             columns = min(width, length - first)
             if dense and not flat:

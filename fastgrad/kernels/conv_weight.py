@@ -15,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
+from ._conv_dots import DOT_BLOCK, DOT_ROWS, DOT_TAPS, sum_dots
 from ._jit import kernel, scratch
+from ._llvm import VECTOR_BYTES
 from ._record import contiguous, empty
 from ._simd import lanes, read, turn_block, write, zeros
 from ._threads import policy
@@ -26,6 +28,7 @@ from ._tile import (
     tile_address,
     tile_lanes,
 )
+from ._windows import plan
 
 __all__ = ["conv_weight_grad"]
 
@@ -33,6 +36,8 @@ _DEPTH = 256  # pixels at a time: their windows' elements in a panel fill two th
 _STRIP = 16 * (_DEPTH + 16)  # elements of a strip of the gradient, rows skewed
 _FRAME_BYTES = 1 << 19  # of a band turned to channels last
 _PART_BYTES = 4 << 20  # of the sums of all parts of a batch
+_DOT_BYTES = 1 << 14  # of a frame for dot products, so that it stays in the L1 cache
+_TOTAL_BYTES = 1 << 19  # of accumulators of dot products, so that they stay in the L2 cache
 _ITEMS = 16  # that threads share
 _NS_STEP, _NS_COPY = 1 / 60, 0.5
 
@@ -100,7 +105,10 @@ def _clear(x, at, count):
 
 @register_jitable
 def _turn_frame(x, source, sizes, top, rows, space, frame):
-    """Copy ``rows`` rows of the input from ``top`` on, zeros around it, channels last."""
+    """Copy ``rows`` rows of the input from ``top`` on, channels last.
+
+    What is zero in every band's frame is zero already.
+    """
     channels, lane = sizes[CHANNELS], lanes(x)
     row = sizes[EXTENT_W] * channels
     width = sizes[SOURCE_W]
@@ -113,7 +121,6 @@ def _turn_frame(x, source, sizes, top, rows, space, frame):
         for h in range(sizes[LOW_H], sizes[LOW_H] + sizes[EXTENT_H]):
             if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
                 begin, place = at + before * channels, source + d * plane + h * width
-                _clear(space, at, before * channels)
                 if channels == 1:
                     for i in range(0, inside, lane):
                         n = min(lane, inside - i)
@@ -126,8 +133,7 @@ def _turn_frame(x, source, sizes, top, rows, space, frame):
                                 space, begin + i * channels + c, channels,
                                 min(lane, channels - c), min(lane, inside - i),
                             )  # fmt: skip
-                _clear(space, begin + inside * channels, row - (before + inside) * channels)
-            else:
+            elif sizes[BAND] < sizes[PIXELS_D]:
                 _clear(space, at, row)
             at += row
 
@@ -161,6 +167,7 @@ def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, s
     for block in range(start, stop):
         strips_at = block * size
         frame = strips_at + (strips + splits - 1) // splits * _STRIP
+        _clear(space, frame, strips_at + size - frame)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             split, owner = item % splits, item // splits
             group, part = owner % groups, owner // groups
@@ -227,6 +234,37 @@ def _add_parts(start, stop, sums, parts, channels, taps, out):
                 out[at + c * taps + t] = sums[at + t * channels + c]
 
 
+def _prefers_dots(rows, wide, sizes, runs, itemsize):
+    """Whether dot products take fewer cycles for a pixel than tiles, by an estimate."""
+    lane = VECTOR_BYTES // itemsize
+    if rows * int(sizes[WINDOW]) * VECTOR_BYTES > _TOTAL_BYTES:
+        return False
+    strips, height, run = (int(sizes[k]) for k in (STRIPS, HEIGHT, RUN))
+    whole, rest = divmod(-(-run // lane), TILE_VECTORS)
+    tiles = [max(height * v / 2, (height + v + 1) / 2, 4.0) for v in (TILE_VECTORS, rest)]
+    tiles = strips * runs * (whole * tiles[0] + (tiles[1] if rest else 0))
+    blocks = -(-int(sizes[WINDOW]) // DOT_TAPS) * (0.6 if rows == 1 else -(-rows // DOT_ROWS))
+    return blocks * DOT_BLOCK / 2 * -(-wide // lane) / wide < 0.9 * tiles
+
+
+def _by_dots(grad, x, shape, options, parts, splits, sums):
+    """The sums of all parts, by dot products."""
+    made = plan(x.shape, shape, grad.shape, *options, False, x.itemsize, _DOT_BYTES, 1)
+    lane = VECTOR_BYTES // x.itemsize
+    strips = -(-(grad.shape[1] // options[3]) // DOT_ROWS)
+    splits = min(splits, strips)
+    totals = -(-strips // splits) * -(-prod(shape[1:]) // DOT_TAPS) * DOT_BLOCK * lane
+    frame = -(-(made.frame + lane) // lane) * lane
+    items = parts * options[3] * splits
+    blocks = min(items, 4 * policy.threads)
+    space = scratch(blocks * (frame + totals), x.dtype)
+    sum_dots(
+        blocks, made.steps * _NS_STEP + x.size * _NS_COPY, grad.ravel(), x.ravel(), made.sizes,
+        made.phases, made.offsets, parts, splits, sums.ravel(), space, frame + totals, frame, items,
+        blocks,
+    )  # fmt: skip
+
+
 def conv_weight_grad(grad, x, stride, low, dilation, groups, kernel):
     """The adjoint of ``conv_forward`` in its weight, whose window has the sizes ``kernel``.
 
@@ -240,10 +278,15 @@ def conv_weight_grad(grad, x, stride, low, dilation, groups, kernel):
     grad, x = contiguous(grad), contiguous(x)
     made = _plan(x.shape, grad.shape, kernel, stride, low, dilation, groups, x.itemsize)
     sizes = made.sizes
-    parts = int(sizes[PARTS])
+    parts, splits, taps = int(sizes[PARTS]), int(sizes[SPLITS]), prod(kernel)
     sums = empty((parts, out.size), x.dtype)
-    blocks = made.items
-    strips = -(-int(sizes[STRIPS]) // int(sizes[SPLITS]))
+    if _prefers_dots(shape[0] // groups, grad.shape[4], sizes, len(made.runs), x.itemsize):
+        options = stride, low, dilation, groups
+        _by_dots(grad, x, shape, options, parts, -(-_ITEMS // (parts * groups)), sums)
+        work = out.size * (0.1 + 0.1 * parts)
+        _add_parts(shape[0], work, sums.ravel(), parts, 1, shape[1] * taps, out.ravel())
+        return out
+    strips = -(-int(sizes[STRIPS]) // splits)
     size = -(-(strips * _STRIP + made.frame + 64) // 16) * 16
     blocks = min(made.items, 4 * policy.threads)
     steps = grad.size * int(sizes[WINDOW])
@@ -252,7 +295,6 @@ def conv_weight_grad(grad, x, stride, low, dilation, groups, kernel):
         x.ravel(), sizes, made.pixels, made.runs, sums.ravel(),
         scratch(blocks * size, x.dtype), size, made.items, blocks,
     )  # fmt: skip
-    taps = prod(kernel)
     _add_parts(
         shape[0], out.size * (1.0 + 0.2 * parts), sums.ravel(), parts, shape[1], taps, out.ravel()
     )
