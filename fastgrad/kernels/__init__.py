@@ -32,6 +32,7 @@ from .index import *
 from .loss import *
 from .margin import *
 from .matmul import *
+from .max_pool import *
 from .maxout import *
 from .mix import *
 from .norm import *
@@ -49,6 +50,7 @@ from .statistics import *
 from .svd import *
 from .tally import *
 from .unfold import *
+from .windows import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}
 for _name in _elementwise:

@@ -6,6 +6,7 @@ from .activation import *
 from .arithmetic import *
 from .assemble import *
 from .attention import *
+from .avg_pool import *
 from .bounds import *
 from .comparison import *
 from .conv import *
@@ -27,6 +28,7 @@ from .loss import *
 from .margin import *
 from .matmul import *
 from .matmul import bmm_nt, bmm_tn
+from .max_pool import *
 from .norm import *
 from .pad import *
 from .place import *
@@ -48,11 +50,11 @@ from .statistics import *
 from .unfold import *
 
 _FILES = (
-    "activation", "arithmetic", "assemble", "attention", "bounds", "comparison", "conv", "copy",
-    "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather", "gating",
-    "index", "join", "linear", "loss", "margin", "matmul", "norm", "pad", "place", "powers",
-    "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan",
-    "shape", "similarity", "softmax", "sort", "special", "statistics", "unfold",
+    "activation", "arithmetic", "assemble", "attention", "avg_pool", "bounds", "comparison", "conv",
+    "copy", "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
+    "gating", "index", "join", "linear", "loss", "margin", "matmul", "max_pool", "norm", "pad",
+    "place", "powers", "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding",
+    "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special", "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

@@ -21,6 +21,7 @@ from .index import *
 from .loss import *
 from .margin import *
 from .matmul import *
+from .max_pool import *
 from .maxout import *
 from .mix import *
 from .norm import *
@@ -38,3 +39,4 @@ from .statistics import *
 from .svd import *
 from .tally import *
 from .unfold import *
+from .windows import *

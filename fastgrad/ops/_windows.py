@@ -1,0 +1,176 @@
+"""What pools share: their arguments, and where their windows lie.
+
+Everything is a volume: a line or an image has leading sizes of 1. A grid is six triples, (size,
+outs, window, stride, padding, dilation).
+"""
+
+import operator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+
+def triple(name, what, value, rank, least, lead):
+    """A number, or one for each of the ``rank`` last axes, as three; ``lead`` stands in front."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if len(values) == 1:
+        values *= rank
+    if len(values) != rank:
+        raise ValueError(f"{name}: expected {what} as one number or {rank}, got {value}")
+    values = tuple(operator.index(v) for v in values)
+    if min(values) < least:
+        raise ValueError(f"{name}: {what} {value} is out of range; expected at least {least}")
+    return (lead,) * (3 - rank) + values
+
+
+def sizes(name, x, rank):
+    """(the shape in front of x's last ``rank`` axes, these as a volume)."""
+    if x.ndim not in (rank + 1, rank + 2):
+        axes = ("(N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)")[rank - 1]
+        raise ValueError(
+            f"{name}: expected {rank + 2} axes {axes}, or {rank + 1} without N, got shape {x.shape}"
+        )
+    size = x.shape[x.ndim - rank :]
+    if 0 in size:
+        raise ValueError(f"{name}: shape {x.shape} has no elements along an axis that is pooled")
+    return x.shape[: x.ndim - rank], (1,) * (3 - rank) + size
+
+
+def outs_of(size, rank):
+    """The axes of a volume that there really are."""
+    return size[3 - rank :]
+
+
+def grid(name, size, rank, kernel_size, stride, padding, dilation=1, ceil_mode=False):
+    """The grid of a pool, from PyTorch's arguments."""
+    window = triple(name, "kernel_size", kernel_size, rank, 1, 1)
+    given = stride is None or (isinstance(stride, tuple | list) and not stride)
+    strides = window if given else triple(name, "stride", stride, rank, 1, 1)
+    paddings = triple(name, "padding", padding, rank, 0, 0)
+    dilations = triple(name, "dilation", dilation, rank, 1, 1)
+    outs = []
+    for n, k, s, p, d in zip(size, window, strides, paddings, dilations, strict=True):
+        reach = (k - 1) * d + 1
+        if 2 * p > reach:
+            raise ValueError(
+                f"{name}: padding {p} is more than half of a window of {reach} "
+                f"(kernel_size {k}, dilation {d})"
+            )
+        if reach > n + 2 * p and not (ceil_mode and n + 2 * p - reach + s - 1 >= 0):
+            raise ValueError(
+                f"{name}: a window of {reach} (kernel_size {k}, dilation {d}) is larger than the "
+                f"input of {n} with padding {p} on both sides"
+            )
+        out = (n + 2 * p - reach + (s - 1 if ceil_mode else 0)) // s + 1
+        outs.append(out - 1 if ceil_mode and (out - 1) * s >= n + p else out)
+    return size, tuple(outs), window, strides, paddings, dilations
+
+
+@lru_cache(maxsize=1024)
+def shares(size, outs):
+    """(first, last) of the windows of an adaptive pool: ``⌊i n / m⌋`` to ``⌈(i + 1) n / m⌉``."""
+    firsts, lasts = [], []
+    for n, m in zip(size, outs, strict=True):
+        i = np.arange(m)
+        firsts.append(i * n // max(m, 1))
+        lasts.append(-(-(i + 1) * n // max(m, 1)))
+    return tuple(firsts), tuple(lasts)
+
+
+def adaptive_outs(name, size, output_size, rank):
+    """The sizes of an adaptive pool's output as a volume; None stands for that of the input."""
+    given = output_size if isinstance(output_size, tuple | list) else (output_size,) * rank
+    if len(given) != rank:
+        raise ValueError(f"{name}: expected output_size as one number or {rank}, got {output_size}")
+    given = [n if m is None else m for n, m in zip(size[3 - rank :], given, strict=True)]
+    return triple(name, "output_size", given, rank, 0, 1)
+
+
+def even_grid(size, outs):
+    """The grid of an adaptive pool whose windows are all alike, or None."""
+    if any(m < 1 or n % m for n, m in zip(size, outs, strict=True)):
+        return None
+    window = tuple(n // m for n, m in zip(size, outs, strict=True))
+    return size, outs, window, window, (0, 0, 0), (1, 1, 1)
+
+
+@lru_cache(maxsize=1024)
+def places(name, geometry):
+    """(starts, counts, steps) of a grid's windows within the input; each has a place there."""
+    starts, counts = [], []
+    size, outs, window, stride, padding, dilation = geometry
+    for n, m, k, s, p, d in zip(size, outs, window, stride, padding, dilation, strict=True):
+        first = np.arange(m) * s - p
+        start = np.where(first < 0, first % d, first)
+        count = (np.minimum(first + (k - 1) * d, n - 1) - start) // d + 1
+        if (count < 1).any():
+            raise ValueError(
+                f"{name}: a window has no place in the input of {n}: kernel_size {k}, stride {s}, "
+                f"padding {p}, dilation {d}"
+            )
+        starts.append(start[None])
+        counts.append(count)
+    return tuple(starts), tuple(counts), dilation
+
+
+# ------------------------------------------------------------------ sums
+
+
+class Spans(NamedTuple):
+    """Where windows lie whose sums are taken, over counts; and which windows hold each place."""
+
+    firsts: tuple
+    lasts: tuple
+    counts: tuple
+    along: tuple
+    back_firsts: tuple
+    back_lasts: tuple
+    back_along: tuple
+
+
+def _spans(size, firsts, lasts, counts, along, back_along):
+    place = [np.arange(n) for n in size]  # windows never go back: those of a place are neighbours
+    back_firsts = [np.searchsorted(b, i, "right") for b, i in zip(lasts, place, strict=True)]
+    back_lasts = [np.searchsorted(a, i, "right") for a, i in zip(firsts, place, strict=True)]
+    return Spans(
+        tuple(firsts), tuple(lasts), counts, along, tuple(back_firsts), tuple(back_lasts),
+        back_along,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def spans_of_grid(geometry, include_pad, divisor, dtype):
+    """The spans of an average pool on a grid."""
+    firsts, lasts, counts = [], [], []
+    for n, m, k, s, p in zip(*geometry[:5], strict=True):
+        first = np.arange(m) * s - p
+        last = np.minimum(first + k, n + p)
+        whole = last - first
+        first, last = np.maximum(first, 0), np.minimum(last, n)
+        counts.append(np.maximum(whole if include_pad else last - first, 1))
+        firsts.append(np.minimum(first, last))
+        lasts.append(last)
+    if divisor is not None:
+        counts = [np.full(geometry[1][0], divisor), *(np.ones(m) for m in geometry[1][1:])]
+    counts = tuple(count.astype(dtype) for count in counts)
+    return _spans(geometry[0], firsts, lasts, counts, *_patterns(geometry))
+
+
+@lru_cache(maxsize=1024)
+def spans_of_shares(size, outs, dtype):
+    """The spans of an adaptive average pool whose windows are not all alike."""
+    firsts, lasts = shares(size, outs)
+    counts = tuple((b - a).astype(dtype) for a, b in zip(firsts, lasts, strict=True))
+    return _spans(size, firsts, lasts, counts, (0, 0, 0, 0), (0, 0, 0, 0))
+
+
+def _patterns(geometry):
+    """(that of windows along rows, that of their adjoint), as ``window_sum`` wants them."""
+    window, stride, padding = (triple[2] for triple in geometry[2:5])
+    if stride > 2:
+        return (0, 0, 0, 0), (0, 0, 0, 0)
+    forward = stride, window, padding, 0
+    if stride == 1:
+        return forward, (1, window, window - 1 - padding, 0)
+    return forward, (3, window, (window - 1) // 2, padding)
