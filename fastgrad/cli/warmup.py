@@ -228,6 +228,14 @@ def _images(kernels, np, dtype):
     geometry = ((1, 1, 0, 1), (1, 1, 0, 1))
     yield lambda: kernels.unfold(np.zeros((1, 1, 2, 2), dtype), (2, 2), geometry)
     yield lambda: kernels.fold(np.zeros((1, 1, 4), dtype), (1, 1, 2, 2), (2, 2), geometry)
+    image, one = np.ones((1, 4, 2, 2), dtype), np.ones(2, dtype)
+    taps = np.arange(3), np.arange(2), one
+    yield lambda: kernels.resample(image, 3, taps)
+    yield lambda: kernels.resample(image, 2, taps)
+    yield lambda: kernels.pixel_unshuffle(kernels.pixel_shuffle(image, 2), 2)
+    options = 3, 1e-4, 0.75, 1.0
+    yield lambda: kernels.local_response_norm_forward(image, *options)
+    yield lambda: kernels.local_response_norm_backward(image, image, *options)
     others = np.arange(2)
     yield lambda: kernels.mixup(np.zeros((2, 3), dtype), others, 0.5)
     yield lambda: kernels.cutmix(np.zeros((2, 1, 4, 4), dtype), others, (0, 1, 0, 1))

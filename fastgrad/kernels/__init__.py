@@ -40,8 +40,11 @@ from .optim import *
 from .random import *
 from .recurrent import *
 from .reduce import *
+from .resample import *
+from .response_norm import *
 from .row_norm import *
 from .scan import *
+from .shuffle import *
 from .soft_labels import *
 from .softmax import *
 from .sort import *

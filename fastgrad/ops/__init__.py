@@ -21,7 +21,9 @@ from .functions import *
 from .functions import relu_backward, sigmoid_backward, tanh_backward
 from .gather import *
 from .gating import *
+from .image import *
 from .index import *
+from .interpolate import *
 from .join import *
 from .linear import *
 from .loss import *
@@ -52,9 +54,10 @@ from .unfold import *
 _FILES = (
     "activation", "arithmetic", "assemble", "attention", "avg_pool", "bounds", "comparison", "conv",
     "copy", "diagonal", "differences", "distance", "einsum", "embedding", "functions", "gather",
-    "gating", "index", "join", "linear", "loss", "margin", "matmul", "max_pool", "norm", "pad",
-    "place", "powers", "quantiles", "random", "rearrange", "recurrent", "reduce", "rounding",
-    "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special", "statistics", "unfold",
+    "gating", "image", "index", "interpolate", "join", "linear", "loss", "margin", "matmul",
+    "max_pool", "norm", "pad", "place", "powers", "quantiles", "random", "rearrange", "recurrent",
+    "reduce", "rounding", "row_norm", "scan", "shape", "similarity", "softmax", "sort", "special",
+    "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

@@ -6,9 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..backend import K, contiguous
-from ..lifting import op
-from ._places import grid_axis
+from ._places import grid_axis, picking, picking_step
 
 __all__ = ["pad"]
 
@@ -49,11 +47,7 @@ def _check(shape, pairs, mode):
 
 @lru_cache(maxsize=512)
 def _steps(shape, pad, mode):
-    """((shape seen by the kernel, its axes, shape of the result, axes back), ...).
-
-    There are at most three axes in a step. The axes back, where there are such, make the gradient
-    a picking, too: twice as fast as adding up.
-    """
+    """The steps of a padding (see ``picking_step``), each of up to three axes."""
     pairs = _pairs(pad, len(shape))
     _check(shape, pairs, mode)
     changed = [axis for axis, pair in enumerate(pairs) if pair != (0, 0)]
@@ -70,36 +64,11 @@ def _steps(shape, pad, mode):
             seen.append(shape[axis] * inner)
             axes.append(grid_axis(together.reshape(-1), seen[-1]))
         shape = tuple(after)
-        back = tuple(axis.back() for axis in axes)
-        steps.append((tuple(seen), tuple(axes), shape, None if None in back else back))
+        steps.append(picking_step(tuple(seen), tuple(axes), shape))
     return tuple(steps)
 
 
-def _put(x, step, fill=0.0):
-    seen, axes, after, _ = step
-    return K.pick_grid(contiguous(x).reshape(seen), axes, fill).reshape(after)
-
-
-def _gather(grad, step, before):
-    seen, axes, _, back = step
-    rows = contiguous(grad).reshape(*seen[:1], *(len(axis.places) for axis in axes))
-    if back:
-        return K.pick_grid(rows, back).reshape(before)
-    return K.pick_grid_backward(rows, axes, seen).reshape(before)
-
-
-@op(name="pad")
-def _pad(x, *, step, fill):
-    before = x.shape
-    return _put(x, step, fill), lambda grad: _gather(grad, step, before)
-
-
-@op(name="pad_backward", linear=True)
-def _pad_backward(grad, *, step, before):
-    return _gather(grad, step, before), lambda x: _put(x, step)
-
-
-_pad.differentiable(lambda grad, step, before: _pad_backward(grad, step=step, before=before))
+_pad = picking("pad")
 
 
 def pad(x, pad, mode="constant", value=None):
