@@ -15,15 +15,21 @@ _LAYERS = {
     "no affine": lambda: nn.BatchNorm1d(13, affine=False),
     "no statistics": lambda: nn.BatchNorm1d(13, track_running_stats=False),
 }
+_CONVOLUTIONS = {
+    "conv": (lambda: nn.Conv2d(3, 7, 3, padding=1), (2, 3, 9, 20)),
+    "many channels": (lambda: nn.Conv2d(40, 70, 3, bias=False), (2, 40, 6, 6)),
+    "depthwise": (lambda: nn.Conv1d(5, 5, 3, groups=5, stride=2), (3, 5, 40)),
+    "circular": (lambda: nn.Conv3d(2, 3, 2, padding=1, padding_mode="circular"), (2, 2, 3, 4, 5)),
+}
 
 
 class _Apart(nn.ReLU):
     """A ReLU of the user's own: it must be called."""
 
 
-def _results(layer, relu, x, training):
+def _results(make, relu, x, training=True):
     fg.manual_seed(0)
-    model = nn.Sequential(_LAYERS[layer](), relu, nn.Flatten())
+    model = nn.Sequential(make(), relu, nn.Flatten())
     model.to(x.dtype).train(training)
     x = fg.Tensor(x, requires_grad=True)
     out = model(x)
@@ -42,7 +48,19 @@ def test_the_same_as_apart(layer, rows, dtype, training, backend):
         return
     fg.set_backend(backend)
     x = np.random.default_rng(0).standard_normal((rows, 13)).astype(dtype)
-    fused, apart = (_results(layer, relu, x, training) for relu in (nn.ReLU(), _Apart()))
+    fused, apart = (_results(_LAYERS[layer], relu, x, training) for relu in (nn.ReLU(), _Apart()))
+    for a, b in zip(fused, apart, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", _CONVOLUTIONS)
+def test_convolutions(layer, dtype, backend):
+    fg.set_backend(backend)
+    make, shape = _CONVOLUTIONS[layer]
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    fused, apart = (_results(make, relu, x) for relu in (nn.ReLU(), _Apart()))
     for a, b in zip(fused, apart, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -50,7 +68,7 @@ def test_the_same_as_apart(layer, rows, dtype, training, backend):
 @pytest.mark.parametrize("layer", ["linear", "batch norm"])
 def test_inputs_of_three_axes(layer):
     x = np.random.default_rng(0).standard_normal((3, 13, 13)).astype(np.float32)
-    fused, apart = (_results(layer, relu, x, True) for relu in (nn.ReLU(), _Apart()))
+    fused, apart = (_results(_LAYERS[layer], relu, x) for relu in (nn.ReLU(), _Apart()))
     for a, b in zip(fused, apart, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 

@@ -81,6 +81,7 @@ def _jobs():
         yield from _reductions(kernels, np, dtype)
         yield from _scans(kernels, np, dtype)
         yield from _special(kernels, np, dtype)
+        yield from _convolutions(kernels, np, dtype)
         yield from _losses(kernels, np, dtype)
         yield from _sequences(kernels, np, dtype)
         yield from _training(dtype)
@@ -111,6 +112,21 @@ def _products(kernels, np, dtype):
         kernels.recurrent_backward((out, None, None), given[0], out, saved, *given[3:], sizes=(16,))
 
     yield recurrent
+
+
+def _convolutions(kernels, np, dtype):
+    def convolve(channels, out):
+        x, weight = (
+            np.zeros((1, channels, 8, 1, 8), dtype),
+            np.zeros((out, channels, 3, 1, 3), dtype),
+        )
+        options = (1, 1, 1), (1, 0, 1), (1, 1, 1), 1
+        y = kernels.conv_forward(x, weight, np.zeros(out, dtype), *options, (8, 1, 8))
+        kernels.conv_input_grad(y, weight, None, *options, (8, 1, 8))
+        kernels.conv_weight_grad(y, x, *options, (3, 1, 3))
+
+    yield lambda: convolve(16, 16)
+    yield lambda: convolve(1, 4)  # dot products
 
 
 def _reductions(kernels, np, dtype):

@@ -44,12 +44,12 @@ def windows(kernel, stride, dilation, size):
 def conv_forward(x, weight, bias, stride, low, dilation, groups, size, relu=False):
     kernel = weight.shape[2:]
     frame = framed(x, low, extents(kernel, stride, dilation, size))
-    weight = weight.reshape(groups, -1, *weight.shape[1:])
+    weight = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
     out = np.zeros((x.shape[0], groups, weight.shape[1], *size), x.dtype)
     for tap, pixels in windows(kernel, stride, dilation, size):
-        part = frame[pixels].reshape(x.shape[0], groups, -1, *size)
+        part = frame[pixels].reshape(x.shape[0], groups, x.shape[1] // groups, *size)
         out += np.einsum("ngcdhw,goc->ngodhw", part, weight[(..., *tap)], optimize=True)
-    out = out.reshape(x.shape[0], -1, *size)
+    out = out.reshape(x.shape[0], groups * out.shape[2], *size)
     if bias is not None:
         out += bias.reshape(-1, 1, 1, 1)
     return np.where(out <= 0, x.dtype.type(0), out) if relu else out
@@ -60,10 +60,10 @@ def conv_input_grad(grad, weight, bias, stride, low, dilation, groups, size):
     kernel, pixels = weight.shape[2:], grad.shape[2:]
     out = np.zeros((grad.shape[0], weight.shape[1] * groups, *size), grad.dtype)
     frame = framed(out, low, extents(kernel, stride, dilation, pixels))
-    weight = weight.reshape(groups, -1, *weight.shape[1:])
-    parts = grad.reshape(grad.shape[0], groups, -1, *pixels)
+    weight = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
+    parts = grad.reshape(grad.shape[0], groups, grad.shape[1] // groups, *pixels)
     for tap, places in windows(kernel, stride, dilation, pixels):
         part = np.einsum("ngodhw,goc->ngcdhw", parts, weight[(..., *tap)], optimize=True)
-        frame[places] += part.reshape(grad.shape[0], -1, *pixels)
+        frame[places] += part.reshape(grad.shape[0], out.shape[1], *pixels)
     out[...] = frame[(..., *map(slice, low, np.add(low, size)))]
     return out if bias is None else out + bias.reshape(-1, 1, 1, 1)
