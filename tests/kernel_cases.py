@@ -565,9 +565,8 @@ def arrays_of(result, row, args):
         elif value is not None:
             found.append(np.asarray(value))
 
-    # What a loss keeps for its backward is the implementation's own.
-    collect(
-        result[0] if row.kernel.endswith("loss_forward") or "entropy_f" in row.kernel else result
-    )
+    # What a loss, or a pool, keeps for its backward is the implementation's own.
+    keeps = row.kernel.endswith(("loss_forward", "entropy_forward", "pool_forward"))
+    collect(result[0] if keeps else result)
     collect(tuple(args[k] for k in row.changes))
     return found

@@ -88,6 +88,7 @@ def _jobs():
         yield from _updates(kernels, np, dtype)
         yield lambda dtype=dtype: kernels.zero([np.ones(4, dtype) for _ in range(20)])
         yield from _images(kernels, np, np.dtype(dtype))
+        yield from _pools(kernels, np, dtype)
     yield lambda: kernels.gather_rows(np.ones((512, 64), np.float32), np.arange(512))
 
 
@@ -256,6 +257,24 @@ def _images(kernels, np, dtype):
     yield lambda: kernels.mixup(np.zeros((2, 3), dtype), others, 0.5)
     yield lambda: kernels.cutmix(np.zeros((2, 1, 4, 4), dtype), others, (0, 1, 0, 1))
     yield lambda: kernels.cutmix(np.zeros((2, 1, 4, 4), np.uint8), others, (0, 1, 0, 1))
+
+
+def _pools(kernels, np, dtype):
+    """Largest elements and sums of windows."""
+    x, one = np.zeros((1, 1, 4, 4), dtype), np.ones(1, np.int64)
+    starts, whole = np.zeros((1, 1), np.int64), (one, 4 * one, 4 * one)
+
+    def grid(window, stride):
+        geometry = (1, 4, 4), (1, 2, 2), window, stride, (0, 0, 0), (1, 1, 1)
+        out, position = kernels.max_pool_forward(x, geometry)
+        kernels.max_pool_backward(out, position, geometry)
+        kernels.max_pool_index(position, geometry, 1, dtype)
+
+    yield lambda: grid((1, 2, 2), (1, 2, 2))
+    yield lambda: grid((1, 3, 3), (1, 1, 1))
+    yield lambda: kernels.window_index(x, (starts,) * 3, whole, (1, 1, 1))
+    yield lambda: kernels.window_sum(x, (0 * one,) * 3, whole, (np.ones(1, dtype),) * 3)
+    yield lambda: kernels.unpool(x.reshape(1, 16), np.zeros((1, 16), np.int64), 16)
 
 
 def _training(dtype):

@@ -136,7 +136,8 @@ class _FractionalMaxPool(Module):
                 f"and {output_ratio}"
             )
         self.kernel_size = _size(kernel_size, self._rank)
-        self.return_indices, self._random_samples = return_indices, _random_samples
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
         self.output_size = None if output_size is None else _size(output_size, self._rank)
         self.output_ratio = None if output_ratio is None else _size(output_ratio, self._rank)
         if output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):

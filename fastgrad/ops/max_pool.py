@@ -229,12 +229,11 @@ def _samples(name, x, lead, rank, given):
             raise TypeError(f"{name}: expected a float tensor, got {x.dtype}")
         shape = math.prod(lead), rank
         return K.uniform(shape, x.dtype, 0.0, 1.0, K.draw(random.default.counter, math.prod(shape)))
-    if given.shape != (*batch, rank) or given.dtype != x.dtype:
+    if given.shape != (*batch, rank):
         raise ValueError(
-            f"{name}: expected _random_samples of {x.dtype} and shape {(*batch, rank)}, got "
-            f"{given.dtype} of shape {given.shape}"
+            f"{name}: expected _random_samples of shape {(*batch, rank)}, got {given.shape}"
         )
-    return contiguous(given.data).reshape(-1, rank)
+    return contiguous(given.data.astype(x.dtype, copy=False)).reshape(-1, rank)
 
 
 def _fractional(rank, x, kernel_size, output_size, output_ratio, return_indices, samples):
