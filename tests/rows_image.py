@@ -188,7 +188,11 @@ ROWS = (
         lambda x, groups: (
             x.reshape(len(x), groups, -1, *x.shape[2:]).swapaxes(1, 2).reshape(x.shape)
         ),
-        (Sample(((2, 6, 3, 4),), {"groups": 2}), Sample(((2, 6, 5),), {"groups": 3})),
+        (
+            Sample(((2, 6, 3, 4),), {"groups": 2}),
+            Sample(((2, 6, 5),), {"groups": 3}),
+            Sample(((2, 3, 70),), {"groups": 3}),
+        ),
         errors=(
             ((np.zeros((1, 5, 4)),), {"groups": 2}, ValueError, r"\(N, 2 · C, \*\), got"),
         ),

@@ -5,6 +5,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad import nn
+from fastgrad.ops._places import grid_axis, identity_axis
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
 
@@ -33,3 +34,16 @@ def test_errors_name_the_numbers():
         nn.ReflectionPad2d((1, 2))
     with pytest.raises(ValueError, match=r"CircularPad1d: expected 2 or 3 .* \(5,\)"):
         nn.CircularPad1d(1)(fg.zeros(5))
+
+
+@pytest.mark.parametrize("places", [[2, 0, 1], [0, 1, 2], [1, 2], [-1, 0, 2, -1], [0, 0, 1], []])
+def test_the_axis_that_takes_back(places):
+    axis, wanted = grid_axis(np.array(places, int), 3), np.full(3, -1)
+    if places == [0, 0, 1]:
+        assert axis.back() is None
+        return
+    for k, place in enumerate(places):
+        if place >= 0:
+            wanted[place] = k
+    np.testing.assert_array_equal(axis.back().places, wanted)
+    np.testing.assert_array_equal(identity_axis(3).back().places, range(3))

@@ -24,6 +24,9 @@ class GridAxis(NamedTuple):
 
     def back(self):
         """The axis that takes every element back, or None where one went to several places."""
+        size = len(self.starts) - 1
+        if not self.left and self.right == len(self.places) == size:  # all of them, in order
+            return self
         counts = np.diff(self.starts)
         if counts.size and counts.max() > 1:
             return None
@@ -46,6 +49,18 @@ def grid_axis(places, size):
     counts = np.bincount(places[used], minlength=size)
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return GridAxis(places, left, right, starts, targets.astype(np.int64))
+
+
+_order = np.arange(1024)
+"""0, 1, 2, ..., of which every axis that is left as it is has a part: it may be a long one."""
+
+
+def identity_axis(size):
+    """The ``GridAxis`` of elements that stay where they are."""
+    global _order
+    if size >= len(_order):
+        _order = np.arange(2 * size)
+    return GridAxis(_order[:size], 0, size, _order[: size + 1], _order[:size])
 
 
 def picking_step(seen, axes, after):

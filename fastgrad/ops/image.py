@@ -8,7 +8,7 @@ import numpy as np
 from ..backend import K
 from ..lifting import op
 from ._family import T
-from ._places import grid_axis, picking, picking_step
+from ._places import grid_axis, identity_axis, picking, picking_step
 
 __all__ = ["channel_shuffle", "local_response_norm", "pixel_shuffle", "pixel_unshuffle"]
 
@@ -80,7 +80,7 @@ _pick_channels = picking("channel_shuffle")
 def _channel_step(shape, groups):
     channels, plane = shape[1], math.prod(shape[2:])
     order = np.arange(channels).reshape(groups, -1).T.reshape(-1)
-    axes = grid_axis(order, channels), grid_axis(np.arange(plane), plane)
+    axes = grid_axis(order, channels), identity_axis(plane)
     return picking_step((shape[0], channels, plane), axes, shape)
 
 

@@ -6,11 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from ._places import grid_axis, picking, picking_step
+from ._places import grid_axis, identity_axis, picking, picking_step
 
 __all__ = ["pad"]
 
 _NUMPYS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_FEW = 64  # elements that move together are places of their own; more are an axis
 
 
 def _pairs(pad, ndim):
@@ -53,18 +54,23 @@ def _steps(shape, pad, mode):
     changed = [axis for axis, pair in enumerate(pairs) if pair != (0, 0)]
     steps = []
     while changed:
-        now, changed = changed[-3:], changed[:-3]
-        seen, axes, after = [math.prod(shape[: now[0]])], [], list(shape)
-        for axis, following in zip(now, [*now[1:], len(shape)], strict=True):
+        axes, after, following = [], list(shape), len(shape)
+        while changed:
+            axis = changed[-1]
             inner = math.prod(shape[axis + 1 : following])  # elements that move together
+            if len(axes) + 1 + (inner > _FEW) > 3:
+                break
             places = _places(shape[axis], pairs[axis], mode)
-            after[axis] = len(places)
+            after[axis], following = len(places), changed.pop()
+            if inner > _FEW:
+                axes.insert(0, identity_axis(inner))
+                inner = 1
             together = places[:, None] * inner + np.arange(inner)
             together[places < 0] = -1
-            seen.append(shape[axis] * inner)
-            axes.append(grid_axis(together.reshape(-1), seen[-1]))
+            axes.insert(0, grid_axis(together.reshape(-1), shape[axis] * inner))
+        seen = math.prod(shape[:following]), *(len(axis.starts) - 1 for axis in axes)
         shape = tuple(after)
-        steps.append(picking_step(tuple(seen), tuple(axes), shape))
+        steps.append(picking_step(seen, tuple(axes), shape))
     return tuple(steps)
 
 
