@@ -11,7 +11,7 @@ from ._simd import lanes, read, write, zeros
     STRIPS, HEIGHT, OUT_D, OUT_H, OUT_W, STEP_D, STEP_H, STEP_W, DENSE, MODE,
 ) = range(31)  # fmt: skip
 # and in a row of its ``phases``
-COUNT_D, COUNT_H, COUNT_W, PLACE, TAPS, OFFSETS, WEIGHTS, CHOSEN = range(8)
+COUNT_D, COUNT_H, COUNT_W, PLACE, TAPS, OFFSETS, CHOSEN, WEIGHTS = range(8)
 
 
 @register_jitable

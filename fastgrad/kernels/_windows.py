@@ -26,8 +26,8 @@ from ._tile import TILE_ROWS, TILE_VECTORS, WIDE_ROWS, WIDE_VECTORS
 
 _BAND_BYTES = 1 << 18  # of a frame, so that it stays in the L2 cache
 _PACK_CYCLES = 3.0  # of a run of a panel, per step of depth and vector
-PACKED, FLAT, ROWS = range(3)  # see ``conv``
-_LEAST_ITEMS = 16  # bands of a small batch, for threads to share
+PACKED, FLAT, LINES = range(3)  # panels; from the frame, all pixels at once, or line by line
+_LEAST_ITEMS = 8  # bands of a small batch, for threads to share
 
 
 class Plan(NamedTuple):
@@ -35,7 +35,7 @@ class Plan(NamedTuple):
 
     sizes    see the names in ``_frame``
     phases   one row for each: output pixels along three axes, the first one's place, the number
-             of taps, where its offsets and where its weights begin
+             of taps, where its offsets, its taps and its weights begin
     offsets  of every channel's every tap in the frame, phase by phase
     taps     which of the kernel's elements each tap is, phase by phase
     frame    elements of a frame
@@ -54,13 +54,14 @@ class Plan(NamedTuple):
     steps: int
 
 
-def _axis_forward(kernel, stride, low, dilation, size, source):
+def _axis_forward(kernel, stride, low, dilation, size):
     """[(first pixel, pixels, first place, [(tap, offset)])] of each phase, and the two strides."""
     taps = [(k, k * dilation - low) for k in range(kernel)]
     return [(0, size, 0, taps)], stride, 1
 
 
-def _axis_backward(kernel, stride, low, dilation, size, source):
+def _axis_backward(kernel, stride, low, dilation, size):
+    """The same of the gradient of the input."""
     phases = []
     for r in range(stride):
         first = -((r - low) // stride)  # the least u whose place u · stride + r - low is not < 0
@@ -116,13 +117,33 @@ def _mode(strips, height, rows, high, wide, dense, itemsize):
         panels * (1 + lines / panels) * _PACK_CYCLES * -(-min(length, TILE_VECTORS * lane) // lane)
     )
     if strips * height == 1 and dense:
-        return ROWS if wide.reach or high.reach else FLAT
+        return LINES if wide.reach or high.reach else FLAT
     cycles = {
         PACKED: tiles(lines * length, TILE_VECTORS) + pack,
         FLAT: tiles(flat + length),
-        ROWS: lines * tiles(length),
+        LINES: lines * tiles(length),
     }
     return min(cycles, key=cycles.get)
+
+
+def _tables(axes, kernel, out, channels, extents):
+    """A plan's phases, without where their weights begin, its ``offsets`` and its ``taps``."""
+    _, high, wide = axes
+    parts, part = prod(axis.parts for axis in axes), prod(extents)
+    phases, offsets, chosen = [], [], []
+    for three in product(*(axis.phases for axis in axes)):
+        taps = list(product(*(axis.places(p) for axis, p in zip(axes, three, strict=True))))
+        counts, first = [p[1] for p in three], [p[2] for p in three]
+        place = (first[0] * out[3] + first[1]) * out[4] + first[2]
+        phases.append((*counts, place, len(taps), len(offsets), len(chosen)))
+        places = [
+            ((d[1] * high.parts + h[1]) * wide.parts + w[1]) * part
+            + (d[2] * extents[1] + h[2]) * extents[2] + w[2]
+            for d, h, w in taps
+        ]  # fmt: skip
+        offsets += [c * parts * part + at for c in range(channels) for at in places]
+        chosen += [(d[0] * kernel[1] + h[0]) * kernel[2] + w[0] for d, h, w in taps]
+    return phases, offsets, chosen
 
 
 @lru_cache(maxsize=1024)
@@ -135,7 +156,7 @@ def plan(
     along = _axis_backward if backward else _axis_forward
     axes = [
         _Axis(*along(*numbers))
-        for numbers in zip(kernel, stride, low, dilation, out[2:], source[2:], strict=True)
+        for numbers in zip(kernel, stride, low, dilation, out[2:], strict=True)
     ]
     channels, rows = source[1] // groups, out[1] // groups
     strips = -(-rows // TILE_ROWS)
@@ -150,22 +171,15 @@ def plan(
     bands = -(-deep.count // count)
     count = -(-deep.count // max(1, bands))  # as even as can be
     extents = count + deep.reach, high_extent, wide_extent
-    part = prod(extents)
-    phases, offsets, chosen, weights, steps = [], [], [], 0, 0
-    for three in product(*(axis.phases for axis in axes)):
-        taps = list(product(*(axis.places(p) for axis, p in zip(axes, three, strict=True))))
-        chosen += [(d[0] * kernel[1] + h[0]) * kernel[2] + w[0] for d, h, w in taps]
-        places = [
-            ((d[1] * high.parts + h[1]) * wide.parts + w[1]) * part
-            + (d[2] * extents[1] + h[2]) * extents[2] + w[2]
-            for d, h, w in taps
-        ]  # fmt: skip
-        counts, first = [p[1] for p in three], [p[2] for p in three]
-        place = (first[0] * out[3] + first[1]) * out[4] + first[2]
-        phases.append((*counts, place, len(taps), len(offsets), weights, len(chosen) - len(taps)))
-        offsets += [c * parts * part + at for c in range(channels) for at in places]
-        weights += groups * strips * height * channels * len(taps)
-        steps += prod(counts) * channels * len(taps) * out[0] * out[1]
+    phases, offsets, chosen = _tables(axes, kernel, out, channels, extents)
+    depths = [channels * phase[4] for phase in phases]
+    before = np.cumsum([0, *(groups * strips * height * depth for depth in depths)])
+    steps = (
+        out[0]
+        * out[1]
+        * sum(prod(phase[:3]) * depth for phase, depth in zip(phases, depths, strict=True))
+    )
+    phases = [(*phase, at) for phase, at in zip(phases, before[:-1], strict=True)]
     dense = len(phases) == 1 and all(axis.step == 1 for axis in axes)
     sizes = [
         source[0], groups, channels, rows, *source[2:], *(axis.stride for axis in axes),
@@ -178,8 +192,8 @@ def plan(
         np.array(phases, np.int64).reshape(-1, 8),
         np.array(offsets or [0], np.int64),
         np.array(chosen or [0], np.int64),
-        channels * parts * part,
-        weights,
+        channels * parts * prod(extents),
+        int(before[-1]),
         source[0] * groups * bands,
         steps,
     )
