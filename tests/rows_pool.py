@@ -116,7 +116,7 @@ def _unpool(x, indices, kernel_size, output_size):
     return out.reshape(*x.shape[:2], *output_size)
 
 
-_SIZES = {1: (2, 3, 37), 2: (2, 2, 7, 9), 3: (1, 2, 4, 5, 6)}
+_SIZES = {1: (2, 2, 19), 2: (1, 2, 7, 9), 3: (1, 2, 5, 4, 5)}
 _GRIDS = (
     {"kernel_size": 2},
     {"kernel_size": 3, "stride": 2, "padding": 1},
@@ -188,7 +188,7 @@ def _rows(rank):
         u = np.random.default_rng(1).uniform(size=(*x[:2], rank))
         samples = tuple(
             Sample((x,), {"kernel_size": k, "output_size": m, "_random_samples": u})
-            for k, m in ((2, 3), (1, 2), (3, 1))
+            for k, m in ((2, 2), (1, 2), (3, 1))
         )
         errors = (
             ((np.zeros(x),), {"kernel_size": 9, "output_size": 2}, ValueError, "at least 10"),

@@ -16,6 +16,8 @@ _OTHERWISE = {"linear", "batch_norm", "embedding", "dropout", "hardsigmoid"}
 _THEIRS_WANT_ROWS = {
     "bucketize",
     "kron",
+    "max_unpool2d",
+    "max_unpool3d",
     "searchsorted",
 }  # PyTorch fails, or warns, for strided operands
 _DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}

@@ -62,6 +62,8 @@ def _borrowed(context, builder, kinds, packed):
             array.meminfo = cgutils.get_null_value(array.meminfo.type)
             array.parent = cgutils.get_null_value(array.parent.type)
             values[k] = array._getvalue()
+        elif isinstance(kind, types.BaseTuple):
+            values[k] = _borrowed(context, builder, kind, value)
     return context.make_tuple(builder, kinds, values)
 
 

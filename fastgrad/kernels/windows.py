@@ -100,7 +100,8 @@ def fractional_starts(samples, size, outs, window):
     """Where windows start along an axis of fractional pooling: (planes, outs), by a sample each.
 
     ``⌊(i + u) · α⌋ - ⌊u · α⌋`` with ``α = (size - window) / (outs - 1)``; the last one is at the
-    end. Graham 2014. The arithmetic is done in the samples' type.
+    end. A sample counts as one from 0 to 1, whatever it is. Graham 2014. The arithmetic is done in the
+    samples' type.
     """
     return call_numpy(_starts, samples, size=size, outs=outs, window=window)
 
@@ -108,7 +109,7 @@ def fractional_starts(samples, size, outs, window):
 def _starts(samples, *, size, outs, window):
     kind = samples.dtype.type
     step = kind(size - window) / kind(max(outs - 1, 1))
-    u = samples.reshape(-1, 1)
+    u = np.nan_to_num(samples.reshape(-1, 1)).clip(0, 1)
     starts = ((np.arange(outs, dtype=kind) + u) * step).astype(np.int64)
     starts -= (u * step).astype(np.int64)
     starts[:, -1] = size - window

@@ -28,7 +28,7 @@ def fractional_starts(samples, size, outs, window):
     kind = samples.dtype.type
     step = kind(size - window) / kind(max(outs - 1, 1))
     starts = np.empty((samples.size, outs), np.int64)
-    for row, u in zip(starts, samples.reshape(-1), strict=True):
+    for row, u in zip(starts, np.nan_to_num(samples.reshape(-1)).clip(0, 1), strict=True):
         row[:] = [int((kind(i) + u) * step) - int(u * step) for i in range(outs)]
         row[-1] = size - window
     return starts
