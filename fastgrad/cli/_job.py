@@ -147,11 +147,11 @@ class Job:
             TensorDataset(x, y), _EVALUATION_BATCH, transform=Compose(changes) if changes else None
         )
 
-    def warm_up(self):
+    def warm_up(self, evaluate=True):
         """Do once what training does, so that all kernels are compiled; returns the seconds.
 
-        Trains a model of its own on a whole batch and on one of the last batch's size, and
-        evaluates it on such batches.
+        Trains a model of its own on a whole batch and on one of the last batch's size, and, where
+        ``evaluate`` says so, evaluates it on such batches.
         """
         start = time.perf_counter()
         x, y, x_test, y_test = self.data
@@ -166,7 +166,8 @@ class Job:
         training.fit(
             model, loss, optimizer, loader, callbacks=own, compile=self.compile, progress=False
         )
-        short.test(model, loss)
+        if evaluate:
+            short.test(model, loss)
         return time.perf_counter() - start
 
     def step(self, model, loss, optimizer):

@@ -350,5 +350,5 @@ def _compare(job):
         f"{comparison.ratio('numba', 'numpy'):.2f} times as fast as the NumPy reference backend: "
         f"{fast} and {slow} samples/s\n"
         "(the same training on both, by turns, after a warm-up, in slices of "
-        f"{comparison.batches} batches;\n{kind})",
+        f"{comparison.batches} batch{'es' * (comparison.batches > 1)};\n{kind})",
     )
