@@ -46,6 +46,7 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .window_sum import *
 from .windows import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}

@@ -35,4 +35,5 @@ from .special import *
 from .statistics import *
 from .svd import *
 from .tally import *
+from .window_sum import *
 from .windows import *
