@@ -230,6 +230,44 @@ def _max_pool_forward(start, stop, x, out, position, pitch, geometry):
 
 
 @kernel
+def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
+    """``_max_pool_forward`` for windows of 2 · 2 that are all in x, with a stride of 2 along rows.
+
+    What most networks have: without a loop over places, it is half as long.
+    """
+    size, outs, _, stride, _, _ = geometry
+    lane, pairs = lanes(x), pitch[1] < lanes(x)
+    step = 2 if pairs else 1
+    end = x.size - lane - size[2]
+    strips = (outs[1] + _STRIP - 1) // _STRIP
+    for item in range(start, stop):
+        plane, first = item // strips, item % strips * _STRIP
+        last = min(first + _STRIP, outs[1])
+        at = (plane * size[1] + first * stride[1]) * size[2]
+        row, places = (plane * outs[1] + first) * outs[2], (plane * pitch[0] + first) * pitch[1]
+        for oy in range(first, last, step):
+            two = pairs and oy + 1 < last
+            more = stride[1] * size[2] if two else lane
+            for o in range(0, outs[2], lane):
+                n, i = min(lane, outs[2] - o), at + 2 * o
+                if i + more > end:
+                    _block(x, out, position, plane, 0, oy, o, two, row, places, geometry)
+                    continue
+                a, b = load(x, i), load(x, i + more)
+                c, d = load(x, i + size[2]), load(x, i + more + size[2])
+                zero, one = zeros(x), splat(x, 1)
+                upper, left = _larger(evens(a, b), zero, odds(a, b), one)
+                lower, right = _larger(evens(c, d), zero, odds(c, d), one)
+                best, place = _larger(upper, left, lower, right + splat(x, 2))
+                _put(out, position, best, place, row + o, places + o, n, two)
+                if _all_small(out, best, n, two):
+                    _block(x, out, position, plane, 0, oy, o, two, row, places, geometry)
+            at, row, places = (
+                at + step * stride[1] * size[2], row + step * outs[2], places + step * pitch[1],
+            )  # fmt: skip
+
+
+@kernel
 def _spread_apart(start, stop, grad, position, grad_x, covered, pitch, geometry):
     """Strips ``start`` to ``stop`` of rows of outputs send their gradients to x's.
 
@@ -335,28 +373,44 @@ def _offsets(geometry):
     return ((z[:, None, None] * size[1] + y[:, None]) * size[2] + x).reshape(-1)
 
 
-def max_pool_forward(x, geometry):
+def _are_fours(geometry):
+    """Whether windows are 2 · 2, all in x, two apart along rows."""
+    size, outs, window, stride, padding, dilation = geometry
+    return (
+        size[0] == outs[0] == 1
+        and window == (1, 2, 2)
+        and dilation[1:] == (1, 1)
+        and stride[2] == 2
+        and padding == (0, 0, 0)
+        and 2 * outs[2] <= size[2]
+        and (outs[1] - 1) * stride[1] + 2 <= size[1]
+    )
+
+
+def max_pool_forward(x, geometry, shape=None):
     """(the largest element of each window of x (planes, depth, height, width), their places).
 
     Of equal ones the first counts; a NaN is larger than any number, and of several the last counts.
-    A window has up to 256 places, and at least one in x; the stride along rows is 1 or 2.
+    A window has up to 256 places, and at least one in x; the stride along rows is 1 or 2. The
+    result gets ``shape``, if given.
     """
     _, outs, window, *_ = geometry
     pitch = _pitch(geometry, 64 // x.itemsize)
     slices = len(x) * outs[0]
-    out = empty((len(x), *outs), x.dtype)
+    out = empty(shape or (len(x), *outs), x.dtype)
     position = empty(slices * pitch[0] * pitch[1] + 2 * _GUARD, np.uint8)
     if out.size:
         work = out.size * (window[0] * window[1] * window[2] * _NS_PLACE) + x.size * _NS_MOVED
         flat = x.reshape(-1), out.reshape(-1), position
-        _max_pool_forward(slices * -(-outs[1] // _STRIP), work, *flat, pitch, geometry)
+        run = _max_pool_fours if _are_fours(geometry) else _max_pool_forward
+        run(slices * -(-outs[1] // _STRIP), work, *flat, pitch, geometry)
     return out, position
 
 
-def max_pool_backward(grad, position, geometry):
-    """x's gradient: of each element, the sum over the windows whose largest it is."""
+def max_pool_backward(grad, position, geometry, shape=None):
+    """x's gradient, of ``shape`` if given: sums over the windows whose largest an element is."""
     size, outs, window, stride, padding, dilation = geometry
-    grad_x = empty((len(grad), *size), grad.dtype)
+    grad_x = empty(shape or (len(grad), *size), grad.dtype)
     if not grad_x.size:
         return grad_x
     flat = grad.reshape(-1), position, grad_x.reshape(-1)

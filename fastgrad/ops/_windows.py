@@ -24,17 +24,22 @@ def triple(name, what, value, rank, least, lead):
     return (lead,) * (3 - rank) + values
 
 
-def sizes(name, x, rank):
-    """(the shape in front of x's last ``rank`` axes, these as a volume)."""
-    if x.ndim not in (rank + 1, rank + 2):
+def hashable(value):
+    """A list of sizes as a tuple, so that what follows from it can be looked up."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def sizes(name, shape, rank):
+    """(the shape in front of the last ``rank`` axes, these as a volume)."""
+    if len(shape) not in (rank + 1, rank + 2):
         axes = ("(N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)")[rank - 1]
         raise ValueError(
-            f"{name}: expected {rank + 2} axes {axes}, or {rank + 1} without N, got shape {x.shape}"
+            f"{name}: expected {rank + 2} axes {axes}, or {rank + 1} without N, got shape {shape}"
         )
-    size = x.shape[x.ndim - rank :]
+    lead, size = shape[: len(shape) - rank], shape[len(shape) - rank :]
     if 0 in size:
-        raise ValueError(f"{name}: shape {x.shape} has no elements along an axis that is pooled")
-    return x.shape[: x.ndim - rank], (1,) * (3 - rank) + size
+        raise ValueError(f"{name}: shape {shape} has no elements along an axis that is pooled")
+    return lead, (1,) * (3 - rank) + size
 
 
 def outs_of(size, rank):

@@ -1,5 +1,8 @@
 """Rules of pools that average: over windows on a grid, over equal shares, of powers."""
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from ..backend import K, contiguous
@@ -9,6 +12,7 @@ from ._windows import (
     adaptive_outs,
     even_grid,
     grid,
+    hashable,
     outs_of,
     sizes,
     spans_of_grid,
@@ -23,21 +27,21 @@ __all__ = [
 
 @op(name="avg_pool", linear=True)
 def _average(x, *, lead, spans, shape):
-    before, planes = x.shape, int(np.prod(lead))
+    before, planes = x.shape, math.prod(lead)
     size = tuple(len(first) for first in spans.back_firsts)
     outs = tuple(len(first) for first in spans.firsts)
     out = K.window_sum(
         contiguous(x).reshape(planes, *size), spans.firsts, spans.lasts, spans.counts, False,
-        spans.along,
+        spans.along, shape,
     )  # fmt: skip
 
     def vjp(grad):
         return K.window_sum(
             contiguous(grad).reshape(planes, *outs), spans.back_firsts, spans.back_lasts,
-            spans.counts, True, spans.back_along,
-        ).reshape(before)  # fmt: skip
+            spans.counts, True, spans.back_along, before,
+        )  # fmt: skip
 
-    return out.reshape(shape), vjp
+    return out, vjp
 
 
 def _averaged(name, x, lead, rank, outs, make):
@@ -51,13 +55,20 @@ def _averaged(name, x, lead, rank, outs, make):
     return T.trunc(_average(x.to(double), lead=lead, spans=make(double), shape=shape)).to(x.dtype)
 
 
+@lru_cache(maxsize=1024)
+def _planned(name, shape, rank, kernel_size, stride, padding, ceil_mode):
+    """(the shape in front of the pooled axes, the grid) of PyTorch's arguments."""
+    lead, size = sizes(name, shape, rank)
+    return lead, grid(name, size, rank, kernel_size, stride, padding, 1, ceil_mode)
+
+
 def _avg_pool(
     name, rank, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
 ):
-    lead, size = sizes(name, x, rank)
     if divisor_override is not None and not divisor_override:
         raise ValueError(f"{name}: divisor_override is 0")
-    place = grid(name, size, rank, kernel_size, stride, padding, 1, ceil_mode)
+    arguments = map(hashable, (kernel_size, stride, padding, ceil_mode))
+    lead, place = _planned(name, x.shape, rank, *arguments)
     return _averaged(
         name, x, lead, rank, place[1],
         lambda dtype: spans_of_grid(place, bool(count_include_pad), divisor_override, dtype),
@@ -119,7 +130,7 @@ def avg_pool3d(
 
 
 def _adaptive(name, rank, x, output_size):
-    lead, size = sizes(name, x, rank)
+    lead, size = sizes(name, x.shape, rank)
     outs = adaptive_outs(name, size, output_size, rank)
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: expected a float tensor, got {x.dtype}")

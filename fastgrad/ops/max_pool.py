@@ -1,6 +1,7 @@
 """Rules of pools that take the largest, on a grid, of equal shares, at random; what undoes them."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,7 +11,17 @@ from ..lifting import op
 from ..tensor import Tensor
 from ._family import T
 from ._pick import pick
-from ._windows import adaptive_outs, even_grid, grid, outs_of, places, shares, sizes, triple
+from ._windows import (
+    adaptive_outs,
+    even_grid,
+    grid,
+    hashable,
+    outs_of,
+    places,
+    shares,
+    sizes,
+    triple,
+)
 from .index import index_array, run_indexed
 
 __all__ = [
@@ -29,13 +40,13 @@ def _as_volume(x, lead, size):
 @op(name="max_pool")
 def _max_pool(x, *, lead, geometry, shape):
     size, outs, before = geometry[0], geometry[1], x.shape
-    largest, position = K.max_pool_forward(_as_volume(x, lead, size), geometry)
+    largest, position = K.max_pool_forward(_as_volume(x, lead, size), geometry, shape)
 
     def vjp(grad):
         grad = _as_volume(grad, lead, outs)
-        return K.max_pool_backward(grad, position, geometry).reshape(before)
+        return K.max_pool_backward(grad, position, geometry, before)
 
-    return largest.reshape(shape), vjp
+    return largest, vjp
 
 
 @op(name="max_pool_backward", linear=True)
@@ -48,7 +59,7 @@ def _spread(x, *, position, lead, geometry, shape):
         grad = contiguous(grad).reshape(planes, n)
         return K.take_along(grad, index.reshape(planes, math.prod(outs)), 1).reshape(before)
 
-    return K.max_pool_backward(_as_volume(x, lead, outs), position, geometry).reshape(shape), vjp
+    return K.max_pool_backward(_as_volume(x, lead, outs), position, geometry, shape), vjp
 
 
 _max_pool.differentiable(
@@ -94,23 +105,30 @@ def _check_type(x):
         raise TypeError(f"max_pool: expected numbers, got {x.dtype}")
 
 
+@lru_cache(maxsize=1024)
+def _planned(name, shape, rank, *arguments):
+    """(the shape in front of the pooled axes, the grid, its places) of PyTorch's arguments."""
+    lead, size = sizes(name, shape, rank)
+    geometry = grid(name, size, rank, *arguments)
+    return lead, geometry, places(name, geometry)
+
+
 def _on_grid(x, lead, rank, geometry, where, return_indices):
     """The largest of windows on a grid: by their numbers where these are bytes."""
     size, outs, window, stride, *_ = geometry
     if x.dtype.kind != "f" or stride[2] > 2 or math.prod(window) > _MOST_PLACES:
         return _largest(x, lead, rank, size, outs, where, return_indices)
-    options = {"lead": lead, "geometry": geometry, "shape": lead + outs_of(outs, rank)}
+    shape = lead + outs[3 - rank :]
     if not return_indices:
-        return _max_pool(x, **options)
-    indices = _grid_index(x, **options)
+        return _max_pool(x, lead=lead, geometry=geometry, shape=shape)
+    indices = _grid_index(x, lead=lead, geometry=geometry, shape=shape)
     return _at(x, indices, lead, size), indices
 
 
-def _max_pool_of(rank, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
+def _max_pool_of(rank, x, *arguments, return_indices):
     name = f"max_pool{rank}d"
-    lead, size = sizes(name, x, rank)
-    geometry = grid(name, size, rank, kernel_size, stride, padding, dilation, ceil_mode)
-    return _on_grid(x, lead, rank, geometry, places(name, geometry), return_indices)
+    lead, geometry, where = _planned(name, x.shape, rank, *map(hashable, arguments))
+    return _on_grid(x, lead, rank, geometry, where, return_indices)
 
 
 def max_pool1d(
@@ -132,8 +150,8 @@ def max_pool1d(
     >>> fg.max_pool1d(fg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2)
     tensor([[4., 3.]])
     """
-    options = padding, dilation, ceil_mode, return_indices
-    return _max_pool_of(1, x, kernel_size, stride, *options)
+    options = padding, dilation, ceil_mode
+    return _max_pool_of(1, x, kernel_size, stride, *options, return_indices=return_indices)
 
 
 def max_pool2d(
@@ -147,8 +165,8 @@ def max_pool2d(
     >>> fg.max_pool2d(fg.arange(4.0).reshape(1, 2, 2), 2)
     tensor([[[3.]]])
     """
-    options = padding, dilation, ceil_mode, return_indices
-    return _max_pool_of(2, x, kernel_size, stride, *options)
+    options = padding, dilation, ceil_mode
+    return _max_pool_of(2, x, kernel_size, stride, *options, return_indices=return_indices)
 
 
 def max_pool3d(
@@ -160,8 +178,8 @@ def max_pool3d(
     >>> fg.max_pool3d(fg.arange(8.0).reshape(1, 2, 2, 2), 2)
     tensor([[[[7.]]]])
     """
-    options = padding, dilation, ceil_mode, return_indices
-    return _max_pool_of(3, x, kernel_size, stride, *options)
+    options = padding, dilation, ceil_mode
+    return _max_pool_of(3, x, kernel_size, stride, *options, return_indices=return_indices)
 
 
 # ------------------------------------------------------------------ equal shares
@@ -169,7 +187,7 @@ def max_pool3d(
 
 def _adaptive(rank, x, output_size, return_indices):
     name = f"adaptive_max_pool{rank}d"
-    lead, size = sizes(name, x, rank)
+    lead, size = sizes(name, x.shape, rank)
     outs = adaptive_outs(name, size, output_size, rank)
     geometry = even_grid(size, outs)
     if geometry is not None:
@@ -238,7 +256,7 @@ def _samples(name, x, lead, rank, given):
 
 def _fractional(rank, x, kernel_size, output_size, output_ratio, return_indices, samples):
     name = f"fractional_max_pool{rank}d"
-    lead, size = sizes(name, x, rank)
+    lead, size = sizes(name, x.shape, rank)
     if (output_size is None) == (output_ratio is None):
         raise ValueError(
             f"{name}: expected output_size or output_ratio, got {output_size} and {output_ratio}"
@@ -330,7 +348,7 @@ def _put_back(x, *, index, n, shape):
 
 def _max_unpool(rank, x, indices, kernel_size, stride, padding, output_size):
     name = f"max_unpool{rank}d"
-    lead, size = sizes(name, x, rank)
+    lead, size = sizes(name, x.shape, rank)
     if indices.shape != x.shape:
         raise ValueError(f"{name}: indices {indices.shape} do not fit x {x.shape}")
     if x.dtype.kind != "f":

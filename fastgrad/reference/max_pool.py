@@ -45,7 +45,7 @@ def _origins(geometry):
     return np.indices(outs) * np.reshape(stride, shape) - np.reshape(padding, shape)
 
 
-def max_pool_forward(x, geometry):
+def max_pool_forward(x, geometry, shape=None):
     size, outs, window, _, _, dilation = geometry
     index = window_index(x, *_windows(geometry))
     flat = (len(x), int(np.prod(size))), (len(x), int(np.prod(outs)))
@@ -57,7 +57,7 @@ def max_pool_forward(x, geometry):
     rows, row = _pitch(geometry, x.itemsize)
     position = np.zeros(len(x) * outs[0] * rows * row + 2 * _GUARD, np.uint8)
     _laid_out(position, geometry, x.itemsize)[...] = number.reshape(-1, *outs[1:])
-    return values.reshape(index.shape), position
+    return values.reshape(index.shape if shape is None else shape), position
 
 
 def max_pool_index(position, geometry, planes, dtype):
@@ -68,11 +68,11 @@ def max_pool_index(position, geometry, planes, dtype):
     return np.ravel_multi_index(np.moveaxis(axes, 1, 0), size)
 
 
-def max_pool_backward(grad, position, geometry):
+def max_pool_backward(grad, position, geometry, shape=None):
     grad_x = np.zeros((len(grad), int(np.prod(geometry[0]))), grad.dtype)
     index = max_pool_index(position, geometry, len(grad), grad.dtype)
     if grad.size:
         planes = np.arange(len(grad)).reshape(-1, 1)
         values = grad.reshape(len(grad), -1)
         np.add.at(grad_x, (planes, index.reshape(values.shape)), values)
-    return grad_x.reshape(len(grad), *geometry[0])
+    return grad_x.reshape((len(grad), *geometry[0]) if shape is None else shape)
