@@ -7,9 +7,9 @@ from .. import models, nn
 from ..creation import zeros
 from ..tape import no_grad
 from ._errors import UsageError
-from ._named import build, find, open_ended, read_spec, takes
+from ._named import build, find, open_ended, takes
 
-# What is made of options and image sizes that are given; blocks are parts of networks.
+# Parts of networks, and classes that functions of the same module build with parts.
 _PARTS = ("BasicBlock", "Bottleneck", "CifarResNet", "ResNet", "VGG")
 
 
@@ -55,16 +55,15 @@ def make_network(spec, options, shape, classes):
         if not takes(kind, name) and not open_ended(kind):
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: the network {spec.name} has no option {name!r}")
-    options = {"num_classes": classes, **options, **spec.options}
+    options = {"num_classes": classes, **options}
     if "activation" in options:
-        options["activation"] = partial(build, "activation", _as_spec(options["activation"]))
+        options["activation"] = partial(build, "activation", options["activation"])
     if kind is mlp:
-        network = build("network", spec, **{"in_features": prod(shape), **options})
+        network = build("network", spec, in_features=prod(shape), **options)
         return network if len(shape) == 1 else nn.Sequential(nn.Flatten(), *network)
-    options = {"in_channels": shape[0], **options}
     if takes(kind, "image_size"):
-        options = {"image_size": shape[1:], **options}
-    network = build("network", spec, **options)
+        options["image_size"] = shape[1:]
+    network = build("network", spec, in_channels=shape[0], **options)
     try:
         with no_grad():
             network.eval()(zeros(1, *shape))
@@ -72,7 +71,3 @@ def make_network(spec, options, shape, classes):
         size = "x".join(map(str, shape))
         raise UsageError(f"network {spec} does not take images of {size}: {error}") from error
     return network.train()
-
-
-def _as_spec(activation):
-    return read_spec(activation) if isinstance(activation, str) else activation

@@ -1,8 +1,8 @@
 """Networks of convolutions that made history, and a plain one to begin with.
 
-Names and state dicts are torchvision's where it has the network. Every one takes ``num_classes``
-and ``in_channels``; how many parameters it has is the number that is published for it, and a test
-counts them. The weights are new: none come with the package.
+Names and state dicts are torchvision's where it has the network. All take ``num_classes`` and
+``in_channels``. How many parameters each has is what is published for it, and a test counts them.
+The weights are new: none come with the package.
 """
 
 from .alexnet import AlexNet, alexnet
