@@ -12,6 +12,7 @@ from . import (
     interchange,
     methods,
     metrics,
+    models,
     nn,
     optim,
     training,

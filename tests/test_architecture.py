@@ -36,7 +36,7 @@ _LAYERS = (
     ("compile",),
     ("nn", "data"),
     ("optim", "metrics"),
-    ("ensemble", "training", "interchange"),
+    ("ensemble", "training", "interchange", "models"),
     ("frontends", "cli"),
     ("__main__",),
     ("__init__",),

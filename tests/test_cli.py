@@ -47,7 +47,8 @@ def folder(tmp_path):
 def job(**changes):
     data = fg.data.datasets.digits()
     data = (data[0][:70], data[1][:70], data[2], data[3])
-    settings = {"data": data, "hidden": (8,), "batch_size": 32, "shorthands": {"lr": 0.1}}
+    settings = {"data": data, "layers": {"hidden": (8,)}, "batch_size": 32}
+    settings["shorthands"] = {"lr": 0.1}
     return Job(**{**settings, **changes})
 
 
@@ -151,7 +152,7 @@ def test_a_saved_model_is_the_one_that_was_tested(tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"saved         {path}" in out
     _, _, x, y = fg.data.datasets.digits()
-    model = job(hidden=(16,)).build()[0]
+    model = job(layers={"hidden": (16,)}).build()[0]
     model.load_state_dict(load(path))
     assert training.accuracy(model.eval()(fg.tensor(x)), y) == pytest.approx(
         accuracy_in(out) / 100, abs=1e-4
@@ -216,6 +217,102 @@ def test_endless_batches_go_through_epoch_after_epoch():
     assert [next(batches) for _ in range(5)] == [1, 2, 1, 2, 1]
 
 
+# ------------------------------------------------------------------ networks of convolutions
+
+CNN = ["train", "--epochs", "1", "--no-compare", "--model", "cnn", "--channels", "4,8"]
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """36 + 12 images in the form of CIFAR-10; the label is where the bright column is."""
+    rng = np.random.default_rng(0)
+    names = [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]
+    for name, size in zip(names, (8, 8, 8, 8, 4, 12), strict=True):
+        labels = np.arange(size, dtype=np.uint8) % 4
+        images = rng.integers(0, 50, (size, 3, 32, 32)).astype(np.uint8)
+        images[np.arange(size), 1, :, 8 * labels] = 255
+        records = np.hstack([labels[:, None], images.reshape(size, -1)])
+        (tmp_path / f"{name}.bin").write_bytes(records.tobytes())
+    return tmp_path
+
+
+def test_a_convolutional_network_learns_the_digits(tmp_path, capsys):
+    path = tmp_path / "model.safetensors"
+    options = ["--epochs", "4", "--hidden", "16", "--dropout", "0.1", "--save", str(path)]
+    assert main([*CNN, *options]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert accuracy_in(out) > 85
+    for part in (
+        "(0): Conv2d(1, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)",
+        "(5): Linear(in_features=16, out_features=10, bias=True)",
+        "digits: 1,437 images to learn, 360 to test, 64 pixels each",
+    ):
+        assert part in out
+    model = fg.models.ConvNet(10, 1, 8, (4, 8), hidden=(16,), dropout=0.1)
+    model.load_state_dict(load(path))
+    _, _, x, y = fg.data.datasets.digits(flatten=False)
+    assert training.accuracy(model.eval()(fg.tensor(x)), y) == pytest.approx(
+        accuracy_in(out) / 100, abs=1e-4
+    )
+
+
+def test_a_convolutional_network_trains_compiled_as_eager(tmp_path):
+    states = []
+    for how in ("--compile", "--no-compile"):
+        path = tmp_path / how
+        assert main([*CNN, "--quiet", how, "--dropout", "0.2", "--save", str(path)]) == 0
+        states.append(path.read_bytes())
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model", "cnn(channels=(4,), convolutions=2)", "--kernel-size", "5"],
+        ["--no-batch-norm", "--activation", "tanh", "--init", "xavier_uniform"],
+        ["--augment", "RandomShift(1)", "--mixup", "0.2", "--optimizer", "adam"],
+        ["--validation", "0.2", "--metrics", "f1", "--ensemble", "2"],
+    ],
+    ids=" ".join,
+)
+def test_options_of_convolutional_networks(options, capsys):
+    if options[0] != "--model":
+        options = ["--channels", "4,8", *options]
+    assert main(["train", "--epochs", "1", "--no-compare", "--model", "cnn", *options]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert accuracy_in(out) > 5
+
+
+def test_photographs_from_a_folder(photographs, capsys):
+    data = ["--data", "cifar10", "--data-dir", str(photographs), "--batch-size", "9"]
+    assert main([*CNN, *data, "--epochs", "12", "--augment", "RandomCrop(32, padding=1)"]) == 0
+    out = capsys.readouterr().out
+    assert "cifar10: 36 images to learn, 12 to test, 1,024 pixels in 3 channels each" in out
+    assert accuracy_in(out) == 100
+    assert main(["train", *data, "--epochs", "1", "--no-compare", "--quiet"]) == 0  # an mlp
+
+
+def test_a_network_of_the_library_by_name(photographs, capsys):
+    path = photographs / "run.toml"
+    path.write_text(
+        f"data = 'cifar10'\ndata_dir = '{photographs}'\nepochs = 1\nno_compare = true\n"
+        "model = {name = 'ResNet20', stochastic_depth = 0.5, width = 4}\nbatch_size = 12\n"
+    )
+    assert main(["train", "--config", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "(fc): Linear(in_features=16, out_features=4, bias=True)" in out
+    assert "(drop): StochasticDepth(p=0.5, mode=row)" in out
+
+
+def test_lenet_on_images_of_mnists_form(folder, capsys):
+    options = ["--data", "mnist", "--data-dir", str(folder), "--model", "LeNet5"]
+    options += ["--activation", "relu", "--batch-size", "10", "--epochs", "2", "--no-compare"]
+    assert main(["train", *options]) == 0
+    assert "61,706 parameters" in capsys.readouterr().out
+
+
 # ------------------------------------------------------------------ errors
 
 
@@ -256,6 +353,20 @@ ERRORS = {
     "--plot {empty}/run.doc": "run.doc does not end in .png, .svg or .pdf",
     "--data cifar": "argument --data: invalid choice: 'cifar'",
     "--data mnist": "--data mnist needs --data-dir",
+    "--data cifar10": "--data cifar10 needs --data-dir",
+    "--data cifar10 --data-dir {empty}": "cifar10: not in {empty}: data_batch_1",
+    "--data cifar10 --data-dir {empty} --download": "--download: CIFAR-10 is read from --data-dir",
+    "--model cnm": "there is no network 'cnm', did you mean 'cnn'?; there are AlexNet, ConvNet",
+    "--model resnet19": "there is no network 'resnet19', did you mean 'resnet1",
+    "--model cnn(kernel_size=4)": "network cnn(kernel_size=4): ConvNet: kernel_size is 4; exp",
+    "--model cnn(kernels=4)": "ConvNet has no option 'kernels', did you mean 'kernel_size'?",
+    "--model resnet20(deep=4)": "network resnet20(deep=4): ",
+    "--model LeNet5": "network LeNet5 does not take images of 1x8x8: ",
+    "--model LeNet5 --channels 3": "--channels: the network LeNet5 has no option 'channels'",
+    "--channels 3": "--channels: the network mlp has no option 'channels'",
+    "--model cnn --channels 8,8,8,8": "4 poolings leave nothing of images of (8, 8); expected 16",
+    "--model cnn --kernel-size 0": "argument --kernel-size: '0' is not an integer from 1 up",
+    "--model cnn --batch-size 1": "--batch-norm needs a --batch-size of 2 or more",
     "--data fashion-mnist --data-dir {empty}": "not in {empty}: train-images-idx3-ubyte[.gz]",
     "--data-dir {empty}": "digits come with fastgrad: no --data-dir",
     "--download": "digits come with fastgrad: no --data-dir",
@@ -480,7 +591,7 @@ def test_every_option_may_stand_in_a_file(tmp_path):
         value = special.get(key, values[option.kind])
         if option.choices:
             value = repr(option.choices[-1])
-        elif key in ("activation", "optimizer", "schedule", "init"):
+        elif key in ("model", "activation", "optimizer", "schedule", "init"):
             value = '"name(1, a=2)"'
         path.write_text(f"{key} = {value}")
         assert getattr(settled(["--config", str(path)]), key) not in (None, option.default)

@@ -81,6 +81,24 @@ def test_rows_of_every_length(torch, width, height, kernel, stride, padding):
         np.testing.assert_allclose(a.grad.data, b.grad.numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("width", [5, 7, 8, 15, 16, 17, 32, 33])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [(2, 2, 0), (1, 2, 0), (3, 2, 1), (2, 1, 1), (5, 1, 2), (4, 2, 2), (3, 4, 1)],
+)
+def test_averages_of_rows_of_every_length(torch, width, kernel, stride, padding):
+    x = np.random.default_rng(width).standard_normal((2, 2, 6, width)).astype(np.float32)
+    for dtype, count in itertools.product((np.float32, np.float64), (True, False)):
+        a = fg.Tensor(x.astype(dtype), requires_grad=True)
+        b = torch.tensor(a.detach().numpy(), requires_grad=True)
+        options = kernel, stride, padding, False, count
+        ours, theirs = F.avg_pool2d(a, *options), torch.nn.functional.avg_pool2d(b, *options)
+        (ours * ours).sum().backward()
+        (theirs * theirs).sum().backward()
+        np.testing.assert_allclose(ours.data, theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(a.grad.data, b.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
 def test_a_window_with_more_places_than_a_byte_numbers(torch):
     x = np.random.default_rng(0).standard_normal((2, 2, 20, 23))
     values, indices = F.max_pool2d(fg.Tensor(x), 17, 1, return_indices=True)

@@ -26,7 +26,7 @@ except ImportError:  # Windows does not count
 
 _SLICE = 0.04  # seconds that a slice takes on the slower backend
 _REST = 0.03  # seconds; OpenBLAS's threads look for work for up to 2²⁶ cycles
-_SETTLE = 5  # batches
+_SETTLE = 5  # batches, or as few as fill a slice
 _WANTED = 9  # undisturbed slices of each backend,
 _PATIENCE = 8.0  # seconds to wait for them,
 _ENOUGH = 3  # and how many will do then
@@ -76,16 +76,18 @@ class _Run:
     def __init__(self, job, backend):
         self._backend = backend
         set_backend(backend)
-        job.warm_up()
+        job.warm_up(evaluate=False)
         *parts, loader = job.build()
         self._step = job.step(*parts)
         self._batches = endless(loader)
+        _, seconds = self._train(1)
+        self.settle = min(_SETTLE, max(1, round(_SLICE / seconds)))
 
     def slice(self, batches):
         """Train on so many batches, after a rest; returns a ``Slice``."""
         set_backend(self._backend)
         time.sleep(_REST)
-        self._train(_SETTLE)
+        self._train(self.settle)
         before = _switches()
         samples, seconds = self._train(batches)
         allowed = max(2, _CALM * seconds)
@@ -118,8 +120,9 @@ def compare(
     before = get_backend()
     try:
         runs = {backend: _Run(job, backend) for backend in backends}
-        slowest = min(max(run.slice(_SETTLE).rate for _ in range(3)) for run in runs.values())
-        batches = max(_SETTLE, round(seconds * slowest / job.batch_size))
+        slowest = min(max(run.slice(run.settle).rate for _ in range(3)) for run in runs.values())
+        least = min(run.settle for run in runs.values())
+        batches = max(least, round(seconds * slowest / job.batch_size))
         comparison = Comparison({backend: [] for backend in backends}, batches)
         end = time.perf_counter() + patience
         for turn in itertools.count():

@@ -1,4 +1,4 @@
-"""The training that the command line runs: an MLP on a set of images, built as often as wanted."""
+"""The training that the command line runs: a network on images, built as often as wanted."""
 
 import itertools
 import time
@@ -9,16 +9,17 @@ import numpy as np
 from .. import nn, training
 from ..backend import get_backend
 from ..data import DataLoader, MixUp, TensorDataset, mixed_loss
-from ..data.augment import Compose
+from ..data.augment import Compose, ConvertImageDtype
 from ..random import manual_seed
 from ..tensor import Tensor
 from ..training.batches import unpack
 from ..training.step import make_step
 from ._errors import UsageError
 from ._named import Spec, build, find, takes
+from ._networks import make_network
 
 _EVALUATION_BATCH = 1000
-_RELU, _SGD = Spec("ReLU"), Spec("sgd")
+_MLP, _SGD = Spec("mlp"), Spec("sgd")
 # Where we choose other options than the optimizers themselves.
 _DEFAULTS = {"SGD": {"lr": 0.05, "momentum": 0.9}}
 # Parameters of schedules that say how many steps they will get, or that a step is a batch.
@@ -30,18 +31,17 @@ _OF_BATCHES = ("total_steps", "step_size_up")
 class Job:
     """All that decides the result of a training.
 
-    data         x_train (n, features) or (n, 1, height, width), y_train (n,), x_test, y_test
-    hidden       sizes of the hidden layers
-    optimizer    a ``Spec``, as are activation, init, schedule and what is in augment
+    data         x_train (n, features) or (n, channels, height, width), floats or bytes,
+                 y_train (n,), x_test, y_test
+    model        a ``Spec``, as are optimizer, init, schedule and what is in augment
+    layers       options of the network that were given outside of its ``Spec``
     shorthands   options of the optimizer that were given outside of its ``Spec``
     validation   share of the training images to validate on
     """
 
     data: tuple
-    hidden: tuple = (256, 128)
-    batch_norm: bool = True
-    dropout: float = 0.2
-    activation: Spec = _RELU
+    model: Spec = _MLP
+    layers: dict = field(default_factory=dict)
     init: Spec | None = None
     optimizer: Spec = _SGD
     shorthands: dict = field(default_factory=dict)
@@ -97,17 +97,7 @@ class Job:
         return {**_DEFAULTS.get(kind.__name__, {}), **decay, **self.shorthands}
 
     def _model(self, x, classes):
-        layers, features = [nn.Flatten()] if x.ndim > 2 else [], x[0].size
-        for size in self.hidden:
-            # Batch normalization subtracts the mean: a bias before it would be without effect.
-            layers.append(nn.Linear(features, size, bias=not self.batch_norm))
-            if self.batch_norm:
-                layers.append(nn.BatchNorm1d(size))
-            layers.append(build("activation", self.activation))
-            if self.dropout:
-                layers.append(nn.Dropout(self.dropout))
-            features = size
-        model = nn.Sequential(*layers, nn.Linear(features, classes))
+        model = make_network(self.model, self.layers, x.shape[1:], classes)
         if self.init is not None:
             for parameter in model.parameters():
                 if parameter.ndim > 1:
@@ -116,8 +106,9 @@ class Job:
 
     def _loader(self, x, y):
         # One sample alone has no deviation to be normalized by.
-        drop_last = self.batch_norm and len(x) % self.batch_size == 1
-        changes = [build("augmentation", one) for one in self.augment]
+        normalizes = self.layers.get("batch_norm", True)
+        drop_last = normalizes and len(x) % self.batch_size == 1
+        changes = _as_floats(x) + [build("augmentation", one) for one in self.augment]
         return DataLoader(
             TensorDataset(x, y), self.batch_size, shuffle=True, drop_last=drop_last,
             seed=self.seed, transform=Compose(changes) if changes else None,
@@ -151,17 +142,23 @@ class Job:
         return training.evaluate(model, loss, loader, metrics=metrics)
 
     def _evaluation_loader(self, x, y):
-        return DataLoader(TensorDataset(x, y), _EVALUATION_BATCH)
+        changes = _as_floats(x)
+        return DataLoader(
+            TensorDataset(x, y), _EVALUATION_BATCH, transform=Compose(changes) if changes else None
+        )
 
-    def warm_up(self):
+    def warm_up(self, evaluate=True):
         """Do once what training does, so that all kernels are compiled; returns the seconds.
 
-        Trains a model of its own on a whole batch and on one of the last batch's size.
+        Trains a model of its own on a whole batch and on one of the last batch's size, and, where
+        ``evaluate`` says so, evaluates it on such batches.
         """
         start = time.perf_counter()
-        x, y = self.data[:2]
-        size = min(len(x), self.batch_size + len(x) % self.batch_size)
-        short = replace(self, data=(x[:size], y[:size], *self.data[2:]), validation=0.0, epochs=1)
+        x, y, x_test, y_test = self.data
+        rows = self.batch_size + len(x) % self.batch_size
+        tested = _EVALUATION_BATCH + len(x_test) % _EVALUATION_BATCH
+        data = x[:rows], y[:rows], x_test[:tested], y_test[:tested]
+        short = replace(self, data=data, validation=0.0, epochs=1)
         # as many classes as there are, though these images may not show them all
         model, loss, optimizer, _ = self.build()
         loader = short._loader(*short.data[:2])
@@ -169,7 +166,8 @@ class Job:
         training.fit(
             model, loss, optimizer, loader, callbacks=own, compile=self.compile, progress=False
         )
-        self.test(model, loss)
+        if evaluate:
+            short.test(model, loss)
         return time.perf_counter() - start
 
     def step(self, model, loss, optimizer):
@@ -184,6 +182,11 @@ class Job:
             return len(x)
 
         return train_on
+
+
+def _as_floats(x):
+    """The change that bytes need to be seen as numbers from 0 to 1."""
+    return [ConvertImageDtype()] if x.dtype == np.uint8 else []
 
 
 def _mixed(loss):

@@ -90,8 +90,15 @@ def _is_augmentation(value):
     return inspect.isclass(value) and issubclass(value, Transform) and value is not Transform
 
 
+def _networks():
+    from . import _networks
+
+    return _networks
+
+
 # what it is: (where it is, what is one of them, how many arguments we give)
 _KINDS = {
+    "network": (_networks, callable, 0),
     "activation": (lambda: nn, _is_activation, 0),
     "optimizer": (lambda: optim, _is_optimizer, 1),
     "schedule": (lambda: optim.lr_scheduler, _is_schedule, 1),
@@ -129,11 +136,16 @@ def takes(thing, option):
     return option in inspect.signature(thing).parameters
 
 
+def open_ended(thing):
+    """Whether something hands options on that its own signature does not name."""
+    parameters = inspect.signature(thing).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
 def _check_options(thing, spec, given):
-    parameters = list(inspect.signature(thing).parameters.values())[given:]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    if open_ended(thing):
         return
-    names = [parameter.name for parameter in parameters]
+    names = list(inspect.signature(thing).parameters)[given:]
     for option in spec.options:
         if option not in names:
             has = f"it has {', '.join(names)}" if names else "it has none"

@@ -83,8 +83,9 @@ class Option:
 _GROUPS = {
     "data": (
         Option("data", str, "digits", "images to learn (default: digits)",
-               choices=("digits", "mnist", "fashion-mnist")),
-        Option("data-dir", str, None, "folder of the IDX files of MNIST and kin", "DIR"),
+               choices=("digits", "mnist", "fashion-mnist", "cifar10")),
+        Option("data-dir", str, None, "folder of the IDX files of MNIST and kin, or of CIFAR-10's",
+               "DIR"),
         Option("download", None, False, "fetch files missing from DIR", kind="flag"),
         Option("validation", _share, None, "share of the training images to validate on after "
                "every epoch (default: 0.1 where something asks for it, else 0)", "P"),
@@ -93,13 +94,19 @@ _GROUPS = {
         Option("mixup", _positive, None, "mix images in pairs, shares from Beta(X, X)", "X"),
     ),
     "model": (
-        Option("hidden", _sizes, (256, 128), "sizes of the hidden layers (default: 256,128)",
-               "N,N"),
-        Option("activation", _named, Spec("ReLU"), "of the hidden layers (default: ReLU)", "NAME"),
-        Option("batch-norm", None, True, "normalize the hidden layers (default: yes)",
+        Option("model", _named, Spec("mlp"), "mlp (the default), cnn, or a network of "
+               "fastgrad.models: LeNet5, resnet20(stochastic_depth=0.5), ...", "NAME"),
+        Option("hidden", _sizes, None, "sizes of the hidden linear layers (default: mlp's 256,128, "
+               "cnn's none)", "N,N"),
+        Option("channels", _sizes, None, "of each stage of a cnn, which ends in a pooling "
+               "(default: 16,32)", "N,N"),
+        Option("convolutions", _count, None, "in each stage of a cnn (default: 1)", "N"),
+        Option("kernel-size", _count, None, "of a cnn's convolutions, odd (default: 3)", "N"),
+        Option("activation", _named, None, "of the hidden layers (default: ReLU)", "NAME"),
+        Option("batch-norm", None, None, "normalize the hidden layers (default: yes)",
                kind="switch"),
-        Option("dropout", _share, 0.2, "share of the hidden units left out in a step "
-               "(default: 0.2)", "P"),
+        Option("dropout", _share, None, "share of the hidden units left out in a step "
+               "(default: mlp's 0.2, cnn's 0)", "P"),
         Option("init", _named, None, "initial weights, kaiming_normal for instance "
                "(default: the layers' own)", "NAME"),
     ),

@@ -1,8 +1,9 @@
-"""``python -m fastgrad train``: train an MLP on images, and say how well and how fast."""
+"""``python -m fastgrad train``: train a network on images, and say how well and how fast."""
 
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from statistics import median
 
@@ -16,16 +17,20 @@ from ..training import fit
 from ._compare import compare
 from ._errors import Failure, UsageError
 from ._job import Job, kernel_counts, parameter_count
-from ._named import find
+from ._named import find, takes
+from ._networks import is_mlp
 from ._options import add_options, settle
 
 __all__ = ["SUMMARY", "add_options", "run"]
 
-SUMMARY = "Train a multi-layer perceptron on images, and say how well and how fast"
+SUMMARY = "Train a network on images, and say how well and how fast"
 
 _READERS = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}
-_EPOCHS = {"digits": 30, "mnist": 10, "fashion-mnist": 10}
-_SHORTHANDS = ("lr", "momentum", "weight_decay")
+_EPOCHS = {"digits": 30, "mnist": 10, "fashion-mnist": 10, "cifar10": 10}
+_OF_OPTIMIZERS = ("lr", "momentum", "weight_decay")
+_OF_NETWORKS = (
+    "hidden", "channels", "convolutions", "kernel_size", "activation", "batch_norm", "dropout",
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------ options
@@ -33,7 +38,9 @@ _SHORTHANDS = ("lr", "momentum", "weight_decay")
 
 def _job(options):
     """The ``Job`` that the options ask for."""
-    if options.batch_norm and options.batch_size == 1:
+    layers, shorthands = (_given(options, names) for names in (_OF_NETWORKS, _OF_OPTIMIZERS))
+    own = takes(find("network", options.model), "batch_norm")
+    if own and options.batch_size == 1 and layers.get("batch_norm", True):
         raise UsageError("--batch-norm needs a --batch-size of 2 or more")
     if options.l1 and options.optimizer.options.get("l1_decay"):
         raise UsageError("--l1 and the optimizer's own l1_decay are the same; give one")
@@ -46,18 +53,24 @@ def _job(options):
     for spec in options.augment:
         find("augmentation", spec)
     same = (
-        "hidden", "batch_norm", "dropout", "activation", "init", "optimizer", "batch_size", "seed",
-        "schedule", "schedule_per", "label_smoothing", "l1", "mixup", "compile",
+        "model", "init", "optimizer", "batch_size", "seed", "schedule", "schedule_per",
+        "label_smoothing", "l1", "mixup", "compile",
     )  # fmt: skip
-    given = {name: getattr(options, name) for name in _SHORTHANDS}
     return Job(
         data=_data(options),
         augment=tuple(options.augment),
-        shorthands={name: value for name, value in given.items() if value is not None},
+        layers=layers,
+        shorthands=shorthands,
         epochs=options.epochs or _EPOCHS[options.data],
         validation=_validation(options),
         **{name: getattr(options, name) for name in same},
     )
+
+
+def _given(options, names):
+    """Those options of these names that were given."""
+    values = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _validation(options):
@@ -73,14 +86,18 @@ def _validation(options):
 
 def _data(options):
     """(x_train, y_train, x_test, y_test)"""
-    flatten = not options.augment  # which is of images
+    flatten = is_mlp(options.model) and not options.augment  # which is of images
     if options.data == "digits":
         if options.data_dir is not None or options.download:
             raise UsageError("digits come with fastgrad: no --data-dir or --download")
         return datasets.digits(flatten=flatten)
     if options.data_dir is None:
-        raise UsageError(f"--data {options.data} needs --data-dir, the folder of its IDX files")
+        raise UsageError(f"--data {options.data} needs --data-dir, the folder of its files")
+    if options.data == "cifar10" and options.download:
+        raise UsageError("--download: CIFAR-10 is read from --data-dir, and not fetched")
     try:
+        if options.data == "cifar10":
+            return datasets.cifar10(options.data_dir, scale=False)
         return _READERS[options.data](options.data_dir, download=options.download, flatten=flatten)
     except (OSError, ValueError) as error:
         text = str(error).replace("pass download=True", "add --download")
@@ -263,13 +280,20 @@ def _describe(job, options, tell):
     tell(
         "data",
         f"{options.data}: {len(x_train):,} images to learn, {len(x_test):,} to test, "
-        f"{x_train[0].size} pixels each"
+        f"{_in_pixels(x_train.shape[1:])} each"
         + (f";\n{job.validation:.0%} of those to learn are to validate on" * bool(job.validation)),
     )
     tell("optimizer", f"{_in_words(optimizer)}; batches of {job.batch_size}, seed {job.seed}")
     if job.schedule is not None:
         tell("schedule", job.schedule)
     tell("backend", _backend_in_words())
+
+
+def _in_pixels(shape):
+    """How large an image is."""
+    if len(shape) == 3 and shape[0] > 1:
+        return f"{shape[1] * shape[2]:,} pixels in {shape[0]} channels"
+    return f"{prod(shape)} pixels"
 
 
 def _in_words(optimizer):
@@ -326,5 +350,5 @@ def _compare(job):
         f"{comparison.ratio('numba', 'numpy'):.2f} times as fast as the NumPy reference backend: "
         f"{fast} and {slow} samples/s\n"
         "(the same training on both, by turns, after a warm-up, in slices of "
-        f"{comparison.batches} batches;\n{kind})",
+        f"{comparison.batches} batch{'es' * (comparison.batches > 1)};\n{kind})",
     )

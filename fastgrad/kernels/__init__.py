@@ -56,6 +56,7 @@ from .statistics import *
 from .svd import *
 from .tally import *
 from .unfold import *
+from .window_sum import *
 from .windows import *
 
 _elementwise = {name: value for name, value in vars().items() if isinstance(value, Elementwise)}

@@ -21,6 +21,20 @@ def _position(owner, index, size):
     return index % size
 
 
+def in_order(modules, x):
+    """Apply modules one after the other; a ReLU is applied by the layer before it, if that can."""
+    modules, at = list(modules), 0
+    while at < len(modules):
+        module = modules[at]
+        if can_apply_relu(module) and at + 1 < len(modules) and is_relu(modules[at + 1]):
+            x = module.forward_relu(x)
+            at += 2
+        else:
+            x = module(x)
+            at += 1
+    return x
+
+
 class _ModuleSequence(Module):
     """What ``Sequential`` and ``ModuleList`` share: modules in order, as in a list."""
 
@@ -131,17 +145,7 @@ class Sequential(_ModuleSequence):
             self.add_module(name, module)
 
     def forward(self, x):
-        """Apply the modules in order; a ReLU is applied by the layer before it, if that can."""
-        modules, at = list(self._modules.values()), 0
-        while at < len(modules):
-            module = modules[at]
-            if can_apply_relu(module) and at + 1 < len(modules) and is_relu(modules[at + 1]):
-                x = module.forward_relu(x)
-                at += 2
-            else:
-                x = module(x)
-                at += 1
-        return x
+        return in_order(self._modules.values(), x)
 
     def _like(self, modules):
         return Sequential(modules)

@@ -45,4 +45,5 @@ from .statistics import *
 from .svd import *
 from .tally import *
 from .unfold import *
+from .window_sum import *
 from .windows import *
