@@ -153,15 +153,19 @@ def _strip_of_steps(x, out, position, plane, oz, first, last, pitch, geometry):
         for o in range(0, outs[2], lanes(x)):
             n, x_from = min(lanes(x), outs[2] - o), o - padding[2]
             within = n == lanes(x) and x_from >= 0 and x_from + n - 1 + reach_x < size[2]
-            if not (y_in and within):
+            if not y_in:
                 _block(x, out, position, plane, oz, oy, o, False, row, places, geometry)
                 continue
             best, place, number = splat(x, -np.inf), zeros(x), zeros(x)
             for kz in range(window[0]):
                 for ky in range(window[1]):
                     i = corner + o + (kz * dilation[0] * size[1] + ky * dilation[1]) * size[2]
-                    for k in range(window[2]):
-                        value = load(x, i + k * dilation[2])
+                    for k in range(0, window[2] * dilation[2], dilation[2]):
+                        if within:
+                            value = load(x, i + k)
+                        else:
+                            low, high = -(x_from + k), size[2] - x_from - k
+                            value = load_range(x, i + k, low, high, splat(x, -np.inf))
                         best, place = _larger(best, place, value, number)
                         number += one
             _put(out, position, best, place, row + o, places + o, n, False)
@@ -177,12 +181,13 @@ def _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry):
     reach_z, reach_y = (window[0] - 1) * dilation[0], (window[1] - 1) * dilation[1]
     z_from = oz * stride[0] - padding[0]
     z_in = dilation[2] == 1 and z_from >= 0 and z_from + reach_z < size[0]
-    over, one = plane * outs[0] + oz, splat(x, 1)
+    over, one, nothing = plane * outs[0] + oz, splat(x, 1), splat(x, -np.inf)
     end = x.size - lane - (reach_z * size[1] + reach_y) * size[2] - window[2]
     for oy in range(first, last, 2 if pairs else 1):
         two = pairs and oy + 1 < last
         more_y = stride[1] if two else 0
-        more = more_y * size[2] if two else lane  # from the first half to the second
+        more_x = 0 if two else lane
+        more = more_y * size[2] + more_x  # from the first half to the second
         y_from = oy * stride[1] - padding[1]
         y_in = z_in and y_from >= 0 and y_from + more_y + reach_y < size[1]
         corner = ((plane * size[0] + z_from) * size[1] + y_from) * size[2] - padding[2]
@@ -190,25 +195,27 @@ def _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry):
         for o in range(0, outs[2], lane):
             n, x_from = min(lane, outs[2] - o), 2 * o - padding[2]
             at = corner + 2 * o
-            within = x_from >= 0 and x_from + 2 * n - 3 + window[2] < size[2]
-            if not (y_in and within and at + more <= end):
+            within = x_from >= 0 and x_from + 2 * n - 3 + window[2] < size[2] and at + more <= end
+            if not y_in:
                 _block(x, out, position, plane, oz, oy, o, two, row, places, geometry)
                 continue
-            best, place, number = splat(x, -np.inf), zeros(x), zeros(x)
+            best, place, number = nothing, zeros(x), zeros(x)
             for kz in range(window[0]):
                 for ky in range(window[1]):
                     i = at + (kz * dilation[0] * size[1] + ky * dilation[1]) * size[2]
-                    for k in range(i, i + window[2] - 1, 2):
-                        a, b = load(x, k), load(x, k + more)
+                    for k in range(0, window[2], 2):
+                        if within:
+                            a, b = load(x, i + k), load(x, i + k + more)
+                        else:
+                            low, high = -(x_from + k), size[2] - x_from - k
+                            a = load_range(x, i + k, low, high, nothing)
+                            low, high = low - more_x, high - more_x
+                            b = load_range(x, i + k + more, low, high, nothing)
                         best, place = _larger(best, place, evens(a, b), number)
                         number += one
-                        best, place = _larger(best, place, odds(a, b), number)
-                        number += one
-                    if window[2] & 1:
-                        k = i + window[2] - 1
-                        value = evens(load(x, k), load(x, k + more))
-                        best, place = _larger(best, place, value, number)
-                        number += one
+                        if k + 1 < window[2]:
+                            best, place = _larger(best, place, odds(a, b), number)
+                            number += one
             _put(out, position, best, place, row + o, places + o, n, two)
             if _all_small(out, best, n, two):
                 _block(x, out, position, plane, oz, oy, o, two, row, places, geometry)
