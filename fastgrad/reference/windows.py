@@ -6,19 +6,29 @@ __all__ = ["fractional_starts", "unpool", "window_index"]
 
 
 def window_index(x, starts, counts, steps):
-    planes, _, height, width = x.shape
+    planes, *sizes = x.shape
     index = np.zeros((planes, *map(len, counts)), np.int64)
-    for plane, oz, oy, o in np.ndindex(index.shape):
-        z, y, at = (
-            start[plane % len(start), i] + np.arange(count[i]) * step
-            for start, count, step, i in zip(starts, counts, steps, (oz, oy, o), strict=True)
-        )
-        window = x[plane][np.ix_(z, y, at)]
-        if (window != window).any():
-            place = np.argwhere(window != window)[-1]
-        else:
-            place = np.unravel_index(window.argmax(), window.shape)
-        index[plane, oz, oy, o] = (z[place[0]] * height + y[place[1]]) * width + at[place[2]]
+    if not index.size:
+        return index
+    plane, best, found = np.arange(planes), None, False
+    for offsets in np.ndindex(*map(max, counts)):  # in a window, all windows at once
+        inside, at = True, []
+        for k in range(3):
+            axis = [1, 1, 1, 1]
+            axis[k + 1] = -1
+            inside = inside & (np.asarray(counts[k]) > offsets[k]).reshape(axis)
+            places = starts[k][plane % len(starts[k])] + offsets[k] * steps[k]
+            axis[0] = planes
+            at.append(places.clip(0, sizes[k] - 1).reshape(axis))
+        value = x[(plane.reshape(-1, 1, 1, 1), *at)]
+        if best is None:
+            best = np.full_like(value, -np.inf)
+        with np.errstate(invalid="ignore"):
+            better = inside & ((value > best) | np.isnan(value) | ~np.asarray(found))
+        best = np.where(better, value, best)
+        place = (at[0] * sizes[1] + at[1]) * sizes[2] + at[2]
+        index = np.where(better, place, index)
+        found = found | better
     return index
 
 
