@@ -166,10 +166,11 @@ def _divide(out, row, width, counts, scale):
 
 @kernel
 def _window_sum(
-    start, stop, x, out, firsts, lasts, counts, before, along, size, outs, sums, pitch, count,
-    groups,
+    start, stop, x, out, z_firsts, y_firsts, x_firsts, z_lasts, y_lasts, x_lasts, z_counts,
+    y_counts, x_counts, before, along, size, outs, sums, pitch, count, groups,
 ):  # fmt: skip
     """Groups ``start`` to ``stop`` of rows of outputs; ``sums``: ``pitch`` of scratch for each."""
+    counts = z_counts, y_counts, x_counts
     mode, taps, left, padding = along
     depth, plane_size = outs[0], size[0] * size[1] * size[2]
     for group in range(start, stop):
@@ -181,14 +182,14 @@ def _window_sum(
         plane, oz = over // depth, over % depth
         while item < last:
             row = item * outs[2]
-            y_from, y_to = firsts[1][oy], lasts[1][oy]
+            y_from, y_to = y_firsts[oy], y_lasts[oy]
             copies = 1  # rows of outputs that are the same
             while (
                 before and item + copies < last and oy + copies < outs[1]
-                and firsts[1][oy + copies] == y_from and lasts[1][oy + copies] == y_to
+                and y_firsts[oy + copies] == y_from and y_lasts[oy + copies] == y_to
             ):  # fmt: skip
                 copies += 1
-            at, z_from, z_to = plane * plane_size, firsts[0][oz], lasts[0][oz]
+            at, z_from, z_to = plane * plane_size, z_firsts[oz], z_lasts[oz]
             near = mode in (1, 2) and (z_to - z_from) * (y_to - y_from) * taps <= _FEW_PLACES
             if not before and near:
                 _sum_places(x, at, out, row, z_from, z_to, y_from, y_to, size, outs[2], along)
@@ -202,7 +203,7 @@ def _window_sum(
                     x, at, sums, base + left, z_from, z_to, y_from, y_to, size, counts, before
                 )
                 if mode == 0:
-                    _sum_columns(sums, base, out, row, copies, outs[2], firsts[2], lasts[2], along)
+                    _sum_columns(sums, base, out, row, copies, outs[2], x_firsts, x_lasts, along)
                 elif mode == 3:
                     _sum_pairs(sums, base, out, row, copies, outs[2], along)
                 else:
@@ -242,7 +243,7 @@ def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0), shape
     columns = taps / lane if mode else float((lasts[2] - firsts[2]).mean())
     work = rows * (depth * height * size[2] * _NS_MOVED + outs[2] * (columns + 0.2) * _NS_COLUMN)
     _window_sum(
-        groups, work, x.reshape(-1), out.reshape(-1), firsts, lasts, counts, before, along, size,
+        groups, work, x.reshape(-1), out.reshape(-1), *firsts, *lasts, *counts, before, along, size,
         outs, scratch(groups * pitch, x.dtype), pitch, rows, groups,
     )  # fmt: skip
     return out

@@ -69,27 +69,27 @@ def _index_kernel(name, take_in):
     """The kernel of ``window_index`` whose rows are taken in by a function."""
 
     def run(
-        start, stop, x, index, starts, counts, steps, own, size, outs, best, rows, pitch, count,
-        groups,
+        start, stop, x, index, z_starts, y_starts, x_starts, z_counts, y_counts, x_counts, steps,
+        own, size, outs, best, rows, pitch, count, groups,
     ):  # fmt: skip
         for group in range(start, stop):
             base = group * pitch
             for item in range(count * group // groups, count * (group + 1) // groups):
                 over, oy = item // outs[1], item % outs[1]
                 plane, oz = over // outs[0], over % outs[0]
-                z_from, y_from = starts[0][plane * own[0] + oz], starts[1][plane * own[1] + oy]
-                for kz in range(counts[0][oz]):
-                    for ky in range(counts[1][oy]):
+                z_from, y_from = z_starts[plane * own[0] + oz], y_starts[plane * own[1] + oy]
+                for kz in range(z_counts[oz]):
+                    for ky in range(y_counts[oy]):
                         row = (z_from + kz * steps[0]) * size[1] + y_from + ky * steps[1]
                         at = (plane * size[0] * size[1] + row) * size[2]
                         take_in(x, at, best, rows, base, size[2], row, kz + ky == 0)
                 for o in range(outs[2]):
-                    j = base + starts[2][plane * own[2] + o]
-                    j = _best_column(best, rows, j, j + counts[2][o] * steps[2], steps[2])
+                    j = base + x_starts[plane * own[2] + o]
+                    j = _best_column(best, rows, j, j + x_counts[o] * steps[2], steps[2])
                     index[item * outs[2] + o] = np.int64(rows[j]) * size[2] + j - base
 
     run.__name__ = run.__qualname__ = name
-    run.__doc__ = """Groups ``start`` to ``stop`` of rows of outputs.
+    run.__doc__ = """Groups ``start`` to ``stop`` of rows of outputs: see ``window_index``.
 
     own          for each axis, how many starts each plane has of its own, or 0
     best, rows   scratch of each group, ``pitch`` long: the largest of each column, and its row
@@ -128,8 +128,8 @@ def window_index(x, starts, counts, steps):
     best = space[groups * pitch :].view(x.dtype)
     run = _index_of_floats if floats else _index_of_any
     run(
-        groups, work, x.reshape(-1), index.reshape(-1), tuple(s.reshape(-1) for s in starts),
-        counts, steps, own, size, outs, best, found, pitch, rows, groups,
+        groups, work, x.reshape(-1), index.reshape(-1), *(s.reshape(-1) for s in starts),
+        *counts, steps, own, size, outs, best, found, pitch, rows, groups,
     )  # fmt: skip
     return index
 

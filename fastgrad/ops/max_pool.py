@@ -247,11 +247,12 @@ def _samples(name, x, lead, rank, given):
             raise TypeError(f"{name}: expected a float tensor, got {x.dtype}")
         shape = math.prod(lead), rank
         return K.uniform(shape, x.dtype, 0.0, 1.0, K.draw(random.default.counter, math.prod(shape)))
-    if given.shape != (*batch, rank):
+    if given.ndim != 3 or len(given) < batch[0] or given.shape[1:] != (batch[1], rank):
         raise ValueError(
             f"{name}: expected _random_samples of shape {(*batch, rank)}, got {given.shape}"
         )
-    return contiguous(given.data.astype(x.dtype, copy=False)).reshape(-1, rank)
+    numbers = given.data[: batch[0]].astype(x.dtype, copy=False)
+    return contiguous(numbers).reshape(math.prod(lead), rank)
 
 
 def _fractional(rank, x, kernel_size, output_size, output_ratio, return_indices, samples):
