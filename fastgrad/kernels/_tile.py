@@ -46,8 +46,8 @@ TILE_WIDTH_BYTES = TILE_VECTORS * _REGISTER_BYTES
 WIDE_ROWS, WIDE_VECTORS = 2, 8 if _REGISTERS == 32 else 6
 _TABLE_ROW = WIDE_VECTORS + 1
 _TABLE_SIZE = (TILE_ROWS + 1) * _TABLE_ROW
-_PLAIN, _FETCHES, _TAPS = range(3)  # kinds of tiles
-_WHOLE = 3  # added to these where all lanes of the last vector are in use
+_PLAIN, _FETCHES, _TAPS, _LINES = range(4)  # kinds of tiles
+_WHOLE = 4  # added to these where all lanes of the last vector are in use
 _KINDS = 2 * _WHOLE
 _TO_L2, _TO_WRITE = (0, 2), (1, 3)  # hints of a prefetch: whether to write, how near
 _NEAR = 5  # rows of A that are reached from one pointer
@@ -61,9 +61,9 @@ def _kind_of(element):
     """LLVM type of a tile's function."""
     pointer = element.as_pointer()
     # a, a_row, a_step, b, b_step, fetch, fetch_step, depth, resume, start, start_row, relu, c,
-    # c_row, last
+    # c_row, last, b_apart, c_apart
     arguments = [pointer, _INT64, _INT64, pointer, _INT64, pointer, _INT64, _INT64, ir.IntType(1)]
-    arguments += [pointer, _INT64, ir.IntType(1), pointer, _INT64, _INT64]
+    arguments += [pointer, _INT64, ir.IntType(1), pointer, _INT64, _INT64, _INT64, _INT64]
     return ir.FunctionType(ir.VoidType(), arguments)
 
 
@@ -72,16 +72,19 @@ class _Tile:
 
     ``fetches``: meanwhile it asks for lines of memory, for later. ``taps``: B's step is the address
     of a table that says where each of its rows begins. ``whole``: all lanes of the last vector are
-    in use, and no load waits for a mask.
+    in use, and no load waits for a mask. ``lines``: vectors lie apart, as far in B and in C as is
+    said, and of each of them the same lanes are in use.
     """
 
-    def __init__(self, module, rows, vectors, element, fetches=False, taps=False, whole=False):
+    def __init__(
+        self, module, rows, vectors, element, fetches=False, taps=False, whole=False, lines=False
+    ):
         self.rows, self.vectors = rows, vectors
-        self.fetches, self.taps, self.whole = fetches, taps, whole
+        self.fetches, self.taps, self.whole, self.lines = fetches, taps, whole, lines
         self.lanes = _REGISTER_BYTES // (4 if suffix(element) == "f32" else 8)
         self.kind = ir.VectorType(element, self.lanes)
         name = f"fastgrad_tile_{rows}x{vectors}_{suffix(self.kind)}"
-        name += "_ahead" * fetches + "_taps" * taps + "_whole" * whole
+        name += "_ahead" * fetches + "_taps" * taps + "_whole" * whole + "_lines" * lines
         self.function = module.globals.get(name)
         if self.function is None:
             self.function = ir.Function(module, _kind_of(element), name)
@@ -92,7 +95,7 @@ class _Tile:
     def _emit(self):
         function = self.function
         a, a_row, a_step, b, b_step, fetch, fetch_step, depth, *rest = function.args
-        resume, start, start_row, relu, c, c_row, last = rest
+        resume, start, start_row, relu, c, c_row, last, b_apart, c_apart = rest
         entry, fresh, resumed, ready, loop, done, clamp, write = (
             function.append_basic_block(label)
             for label in ("entry", "fresh", "resumed", "ready", "loop", "done", "clamp", "write")
@@ -104,7 +107,7 @@ class _Tile:
         builder.position_at_end(fresh)
         builder.branch(ready)
         builder.position_at_end(resumed)
-        first = [self._load_row(self._row(start, start_row, i)) for i in range(self.rows)]
+        first = [self._load_row(self._row(start, start_row, i), c_apart) for i in range(self.rows)]
         builder.branch(ready)
 
         builder.position_at_end(ready)
@@ -123,7 +126,7 @@ class _Tile:
         totals = self._phis()
         if self.taps:
             b_now = self._of_table(b, b_step, k)
-        b_row = self._load_row(b_now)
+        b_row = self._load_row(b_now, b_apart)
         if self.fetches:
             self._prefetch(builder.gep(fetch, [builder.mul(k, fetch_step)]), _TO_L2)
         updated = []
@@ -161,7 +164,7 @@ class _Tile:
         self._incoming(result, final, done)
         self._incoming(result, positive, clamp)
         for i in range(self.rows):
-            self._store_row(result[i], self._row(c, c_row, i))
+            self._store_row(result[i], self._row(c, c_row, i), c_apart)
         builder.ret_void()
 
     def _of_table(self, b, table, k):
@@ -202,23 +205,25 @@ class _Tile:
     def _row(self, pointer, stride, i):
         return self.builder.gep(pointer, [self.builder.mul(stride, _index(i))])
 
-    def _columns(self, pointer):
-        """(pointer, is last) of each vector of a row."""
+    def _columns(self, pointer, apart):
+        """(pointer, whether only some lanes are in use) of each vector of a row."""
         for j in range(self.vectors):
-            yield self.builder.gep(pointer, [_index(j * self.lanes)]), j == self.vectors - 1
+            step = self.builder.mul(apart, _index(j)) if self.lines else _index(j * self.lanes)
+            partly = self.lines or j == self.vectors - 1
+            yield self.builder.gep(pointer, [step]), partly and not self.whole
 
-    def _load_row(self, pointer):
+    def _load_row(self, pointer, apart):
         zero = constant(self.kind, 0.0)
         return [
             masked_load(self.builder, column, self.mask, zero)
-            if last and not self.whole
+            if partly
             else plain_load(self.builder, column, self.kind)
-            for column, last in self._columns(pointer)
+            for column, partly in self._columns(pointer, apart)
         ]
 
-    def _store_row(self, values, pointer):
-        for value, (column, last) in zip(values, self._columns(pointer), strict=True):
-            if last and not self.whole:
+    def _store_row(self, values, pointer, apart):
+        for value, (column, partly) in zip(values, self._columns(pointer, apart), strict=True):
+            if partly:
                 masked_store(self.builder, value, column, self.mask)
             else:
                 plain_store(self.builder, value, column)
@@ -256,8 +261,11 @@ def _table(element):
                 for j, kind in product(range(1, most + 1), range(_KINDS)):
                     # only where there is much to compute in the meantime
                     ahead = kind % _WHOLE == _FETCHES and 2 * i > TILE_ROWS and j == TILE_VECTORS
-                    taps, whole = kind % _WHOLE == _TAPS, kind >= _WHOLE and j == most
-                    tile = _Tile(builder.module, i, j, element, ahead, taps, whole).function
+                    taps = kind % _WHOLE in (_TAPS, _LINES)
+                    lines = kind % _WHOLE == _LINES and 1 < j <= TILE_VECTORS
+                    whole = kind >= _WHOLE and j == (TILE_VECTORS if lines else most)
+                    options = ahead, taps, whole, lines
+                    tile = _Tile(builder.module, i, j, element, *options).function
                     tiles[kind * _TABLE_SIZE + i * _TABLE_ROW + j] = tile.ptrtoint(_INT64)
             constant_type = ir.ArrayType(_INT64, len(tiles))
             place = ir.GlobalVariable(builder.module, constant_type, "fastgrad_tiles")
@@ -324,7 +332,8 @@ def multiply_tile(
         kind = builder.select(fetches, _index(_FETCHES), _index(_PLAIN))
         operands = [address(1), args[3], args[4], address(5), args[7], address(8), args[10]]
         operands += [args[11], args[12], address(13), args[15], args[16], address(17), args[19]]
-        _call_tile(context, builder, a.dtype, args[0], kind, operands, *args[20:])
+        vectors, last = _vectors_of(builder, a.dtype, args[21])
+        _call_tile(context, builder, a.dtype, args[0], kind, operands, args[20], vectors, last)
         return context.get_dummy_value()
 
     return sig, codegen
@@ -357,17 +366,67 @@ def multiply_taps(
         table = builder.ptrtoint(address(7), _INT64)
         operands = [address(1), args[3], args[4], b, table, b, _index(0), args[9]]
         operands += [args[10], address(11), args[13], args[14], address(15), args[17]]
-        _call_tile(context, builder, a.dtype, args[0], _index(_TAPS), operands, *args[18:])
+        kind, rows = _index(_TAPS), args[18]
+        vectors, last = _vectors_of(builder, a.dtype, args[19])
+        _call_tile(context, builder, a.dtype, args[0], kind, operands, rows, vectors, last)
         return context.get_dummy_value()
 
     return sig, codegen
 
 
-def _call_tile(context, builder, dtype, tile, kind, operands, rows, columns):
-    """Call the tile of a kind and size; the last vector of columns has 1 to all lanes in use."""
+@intrinsic
+def multiply_lines(
+    typing_context,
+    tile,
+    a, a_at, a_row, a_step,
+    b, b_at, b_apart, taps, taps_at,
+    depth,
+    resume, relu, c, c_at, c_row, c_apart,
+    rows, lines, columns,
+):  # fmt: skip
+    """``multiply_taps`` for a few ``lines`` of pixels at once, each of at most a vector.
+
+    b_apart, c_apart   distances between lines in B and in C; ``C += A · B`` with ``resume``
+    lines              up to TILE_VECTORS
+    """
+    index = types.int64
+    sig = types.void(
+        index, a, index, index, index, b, index, index, taps, index, index,
+        types.boolean, types.boolean, c, index, index, index, index, index, index,
+    )  # fmt: skip
+
+    def codegen(context, builder, sig, args):
+        def address(position):
+            data = context.make_array(sig.args[position])(context, builder, args[position]).data
+            return builder.gep(data, [args[position + 1]])
+
+        b, c = address(5), address(13)
+        table = builder.ptrtoint(address(8), _INT64)
+        operands = [address(1), args[3], args[4], b, table, b, _index(0), args[10]]
+        operands += [args[11], c, args[15], args[12], c, args[15]]
+        kind, apart = _index(_LINES), (args[7], args[16])
+        _call_tile(
+            context, builder, a.dtype, args[0], kind, operands, args[17], args[18], args[19], apart
+        )
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+def _vectors_of(builder, dtype, columns):
+    """(vectors of so many columns, lanes in use in the last one)"""
     lanes = _REGISTER_BYTES * 8 // dtype.bitwidth
     vectors = builder.sdiv(builder.add(columns, _index(lanes - 1)), _index(lanes))
     last = builder.sub(columns, builder.mul(builder.sub(vectors, _index(1)), _index(lanes)))
+    return vectors, last
+
+
+_ADJACENT = _index(0), _index(0)  # how far vectors lie apart, which tiles of lines ask
+
+
+def _call_tile(context, builder, dtype, tile, kind, operands, rows, vectors, last, apart=_ADJACENT):
+    """Call the tile of a kind and size; the last vector has 1 to all lanes in use."""
+    lanes = _REGISTER_BYTES * 8 // dtype.bitwidth
     whole = builder.icmp_signed("==", last, _index(lanes))
     kind = builder.add(kind, builder.select(whole, _index(_WHOLE), _index(0)))
     entry = builder.add(builder.mul(rows, _index(_TABLE_ROW)), vectors)
@@ -379,4 +438,4 @@ def _call_tile(context, builder, dtype, tile, kind, operands, rows, columns):
         builder.trunc(value, wanted) if wanted == ir.IntType(1) != value.type else value
         for value, wanted in zip(operands, function.args, strict=False)
     ]
-    builder.call(run, [*operands, last])
+    builder.call(run, [*operands, last, *apart])

@@ -26,7 +26,8 @@ from ._tile import TILE_ROWS, TILE_VECTORS, WIDE_ROWS, WIDE_VECTORS
 
 _BAND_BYTES = 1 << 18  # of a frame, so that it stays in the L2 cache
 _PACK_CYCLES = 3.0  # of a run of a panel, per step of depth and vector
-PACKED, FLAT, LINES = range(3)  # panels; from the frame, all pixels at once, or line by line
+# Panels; from the frame, all pixels at once, line by line, or a few short lines at once
+PACKED, FLAT, LINES, TOGETHER = range(4)
 _LEAST_ITEMS = 8  # bands of a small batch, for threads to share
 
 
@@ -123,6 +124,8 @@ def _mode(strips, height, rows, high, wide, dense, itemsize):
         FLAT: tiles(flat + length),
         LINES: lines * tiles(length),
     }
+    if dense and length <= lane and height > WIDE_ROWS:
+        cycles[TOGETHER] = -(-lines // TILE_VECTORS) * tiles(TILE_VECTORS * lane, TILE_VECTORS)
     return min(cycles, key=cycles.get)
 
 

@@ -75,12 +75,13 @@ from ._tile import (
     TILE_WIDTH_BYTES,
     WIDE_ROWS,
     WIDE_VECTORS,
+    multiply_lines,
     multiply_taps,
     multiply_tile,
     tile_address,
     tile_lanes,
 )
-from ._windows import FLAT, PACKED, plan
+from ._windows import FLAT, PACKED, TOGETHER, plan
 
 __all__ = ["conv_forward", "conv_input_grad"]
 
@@ -285,18 +286,52 @@ def _only_channel(
     frame, out, out_at,
 ):  # fmt: skip
     """The only output channel of a band, as of a depthwise convolution, without tiles."""
+    row, out_row = _line_distances(sizes, high)
     line = 0
     while line < rows * high:
         d, h = line // high, line % high
         count = min(4, rows - d if high == 1 else high - h)
-        row, out_row = sizes[EXTENT_W], sizes[OUT_W]
-        if high == 1:
-            row, out_row = row * sizes[EXTENT_H], out_row * sizes[OUT_H]
         place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
         _rows_of_one(
             strips, strips_at, bias, relu, offsets, offsets_at, depth, space, place, row,
             out, out_at + _out_place(sizes, d, h, 0), out_row, wide, count,
         )  # fmt: skip
+        line += count
+
+
+@register_jitable
+def _line_distances(sizes, high):
+    """From one line of pixels to the next, in the frame and in a dense result."""
+    if high > 1:
+        return sizes[EXTENT_W], sizes[OUT_W]
+    return sizes[EXTENT_W] * sizes[EXTENT_H], sizes[OUT_W] * sizes[OUT_H]
+
+
+@register_jitable
+def _lines_together(
+    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
+    rows, high, wide, space, frame, out, out_at,
+):  # fmt: skip
+    """All output channels of a band whose lines are short: a vector of a tile for each."""
+    row, out_row = _line_distances(sizes, high)
+    plane, height = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W], sizes[HEIGHT]
+    line = 0
+    while line < rows * high:
+        d, h = line // high, line % high
+        count = min(TILE_VECTORS, rows - d if high == 1 else high - h)
+        place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
+        line_at = out_at + _out_place(sizes, d, h, 0)
+        for strip in range(sizes[STRIPS]):
+            top = strip * height
+            n, there = min(height, sizes[ROWS] - top), line_at + top * plane
+            if biased:
+                for j in range(count):
+                    _start_rows(bias, bias_at + top, out, there + j * out_row, plane, n, wide)
+            multiply_lines(
+                tile, strips, strips_at + top * depth, 1, height,
+                space, place, row, offsets, offsets_at, depth,
+                biased, relu, out, there, plane, out_row, n, count, wide,
+            )  # fmt: skip
         line += count
 
 
@@ -409,6 +444,12 @@ def _direct_phase(
         _only_channel(
             strips, strips_at, bias[bias_at] if biased else out.dtype.type(0), relu, sizes, offsets,
             offsets_at, depth, rows, high, wide, space, frame, out, out_at,
+        )  # fmt: skip
+        return
+    if sizes[MODE] == TOGETHER:
+        _lines_together(
+            tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
+            rows, high, wide, space, frame, out, out_at,
         )  # fmt: skip
         return
     for line in range(lines):
