@@ -23,10 +23,10 @@ from ._frame import (
     SOURCE_H,
     SOURCE_W,
     TAPS,
-    clear,
     fill_frame,
 )  # fmt: skip
 from ._jit import kernel
+from ._runs import fill_run
 from ._simd import fma, lane_sum, lanes, load, load_part, store
 
 DOT_ROWS, DOT_TAPS = 4, 3  # of a block of accumulators
@@ -145,12 +145,12 @@ def sum_dots(
     for block in range(start, stop):
         frame = block * size
         totals = frame + frame_size
-        clear(space, frame, frame_size)
+        fill_run(space, frame, frame_size, 0.0)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             split, owner = item % splits, item // splits
             group, part = owner % groups, owner // groups
             low, high_strip = strips * split // splits, strips * (split + 1) // splits
-            clear(space, totals, (high_strip - low) * columns * DOT_BLOCK * lane)
+            fill_run(space, totals, (high_strip - low) * columns * DOT_BLOCK * lane, 0.0)
             begin = sizes[IMAGES] * part // parts
             end = sizes[IMAGES] * (part + 1) // parts
             for image in range(begin, end):

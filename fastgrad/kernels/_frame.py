@@ -2,7 +2,7 @@
 
 from numba.extending import register_jitable
 
-from ._simd import lanes, read, write, zeros
+from ._runs import copy_run, fill_run
 
 # Places in a plan's ``sizes``
 (
@@ -15,17 +15,9 @@ COUNT_D, COUNT_H, COUNT_W, PLACE, TAPS, OFFSETS, CHOSEN, WEIGHTS = range(8)
 
 
 @register_jitable
-def clear(x, at, count):
-    """``x[at : at + count] = 0``"""
-    lane = lanes(x)
-    for i in range(0, count, lane):
-        write(x, at + i, min(lane, count - i), zeros(x))
-
-
-@register_jitable
 def _copy_rows(x, source, sizes, part_d, part_h, part_w, top, space, at):
     """Copy a channel's rows of one part of a frame; returns where the next part begins."""
-    lane, step, width = lanes(x), sizes[STRIDE_W], sizes[SOURCE_W]
+    step, width = sizes[STRIDE_W], sizes[SOURCE_W]
     high, wide = sizes[EXTENT_H], sizes[EXTENT_W]
     first = sizes[LOW_W] + part_w
     begin = 0 if first >= 0 else min(wide, (step - 1 - first) // step)
@@ -37,14 +29,12 @@ def _copy_rows(x, source, sizes, part_d, part_h, part_w, top, space, at):
             if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
                 place = source + (d * sizes[SOURCE_H] + h) * width + first
                 if step == 1:
-                    for k in range(begin, end, lane):
-                        n = min(lane, end - k)
-                        write(space, at + k, n, read(x, place + k, n))
+                    copy_run(x, place + begin, space, at + begin, end - begin)
                 else:
                     for k in range(begin, end):
                         space[at + k] = x[place + k * step]
             elif sizes[BANDS] > 1:
-                clear(space, at, wide)
+                fill_run(space, at, wide, 0.0)
             at += wide
     return at
 
@@ -63,3 +53,31 @@ def fill_frame(x, source, sizes, top, space, frame):
                     at = _copy_rows(
                         x, source + c * volume, sizes, part_d, part_h, part_w, top, space, at
                     )
+
+
+@register_jitable
+def start_rows(bias, first, c, c_at, c_row, rows, columns):
+    """Rows of C begin with their bias."""
+    for i in range(rows):
+        fill_run(c, c_at + i * c_row, columns, bias[first + i])
+
+
+@register_jitable
+def out_place(sizes, d, h, w):
+    """Where a phase's output pixel is in the result, counted from the phase's first."""
+    row = d * sizes[STEP_D] * sizes[OUT_H] + h * sizes[STEP_H]
+    return row * sizes[OUT_W] + w * sizes[STEP_W]
+
+
+@register_jitable
+def spread(space, at, width, sizes, count, out, place):
+    """Write a run of all output channels' results to where it belongs."""
+    plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
+    step = sizes[STEP_W]
+    for i in range(sizes[ROWS]):
+        source, target = at + i * width, place + i * plane
+        if step == 1:
+            copy_run(space, source, out, target, count)
+        else:
+            for k in range(count):
+                out[target + k * step] = space[source + k]

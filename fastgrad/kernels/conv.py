@@ -2,14 +2,14 @@
 
 Rows of a product are output channels, columns output pixels, and its depth are channels and taps.
 A band of the source is copied into a frame in cache, where a tap of a run of output pixels is a run
-of elements (see ``_windows``). Of three ways from there, the one that takes the fewest cycles by an
-estimate is gone:
+of elements (see ``_windows``). Of four ways from there, an estimate of cycles picks one:
 
     packed   a panel of as many output pixels as a tile is wide, across lines of the image, is
              packed tap by tap, and meets all output channels
     flat     tiles read the frame itself, through a table of taps, as if it were one long line;
              what they compute between two lines is dropped
     lines    the same line by line; depthwise without tiles
+    together a few short lines at once, each a vector of the tile
 
 The matrix of all windows is never stored.
 
@@ -22,6 +22,7 @@ Every element is one chain of fused multiply-adds, whatever the threads do.
 import numpy as np
 from numba.extending import register_jitable
 
+from ._conv_direct import direct_phase
 from ._frame import (
     BAND,
     BANDS,
@@ -45,43 +46,21 @@ from ._frame import (
     SOURCE_D,
     SOURCE_H,
     SOURCE_W,
-    STEP_D,
-    STEP_H,
-    STEP_W,
     STRIPS,
     TAPS,
     WEIGHTS,
-    clear,
     fill_frame,
-)  # fmt: skip
+    out_place,
+    spread,
+    start_rows,
+)
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
-from ._simd import (
-    fma,
-    lanes,
-    load,
-    maximum,
-    read,
-    splat,
-    store,
-    store_part,
-    turn_block,
-    write,
-    zeros,
-)
+from ._runs import fill_run
+from ._simd import lanes, load, store, store_part, turn_block
 from ._threads import policy
-from ._tile import (
-    TILE_VECTORS,
-    TILE_WIDTH_BYTES,
-    WIDE_ROWS,
-    WIDE_VECTORS,
-    multiply_lines,
-    multiply_taps,
-    multiply_tile,
-    tile_address,
-    tile_lanes,
-)
-from ._windows import FLAT, PACKED, TOGETHER, plan
+from ._tile import TILE_VECTORS, TILE_WIDTH_BYTES, multiply_tile, tile_address, tile_lanes
+from ._windows import FLAT, PACKED, plan
 
 __all__ = ["conv_forward", "conv_input_grad"]
 
@@ -128,16 +107,6 @@ def _arrange(start, stop, weight, sizes, phases, taps, steps, strips):
                         strips[at + t * height + i] = weight[place + i * steps[1]]
             source += steps[2]
             at += run * height
-
-
-@register_jitable
-def _start_rows(bias, first, c, c_at, c_row, rows, columns):
-    """Rows of C begin with their bias."""
-    lane = lanes(c)
-    for i in range(rows):
-        value = splat(c, bias[first + i])
-        for j in range(0, columns, lane):
-            write(c, c_at + i * c_row + j, min(lane, columns - j), value)
 
 
 # ------------------------------------------------------------------ packed panels
@@ -203,7 +172,7 @@ def _packed_panel(
             top = strip * height
             n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
             if biased and k == 0:
-                _start_rows(bias, bias_at + top, c, there, c_row, n, columns)
+                start_rows(bias, bias_at + top, c, there, c_row, n, columns)
             multiply_tile(
                 tile, strips, strips_at + strip * height * depth + k * height, 1, height,
                 space, panel, width, space, 0, 0, steps,
@@ -215,167 +184,11 @@ def _packed_panel(
             at = runs_at + 3 * r
             column = runs[at + 1]
             row, w = (first + column) // wide, (first + column) % wide
-            place = out_at + _out_place(sizes, row // high, row % high, w)
-            _spread(space, results + column, width, sizes, runs[at + 2], out, place)
-
-
-# ------------------------------------------------------------------ straight from the frame
-
-
-@register_jitable
-def _tile_width(sizes, out):
-    """Columns of a tile: with one or two rows it is wider."""
-    wide = sizes[HEIGHT] <= WIDE_ROWS
-    return (WIDE_VECTORS if wide else TILE_VECTORS) * tile_lanes(out)
-
-
-@register_jitable
-def _multiply_strips(
-    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
-    space, place, c, c_at, c_row, columns,
-):  # fmt: skip
-    """All output channels of ``columns`` pixels that follow each other in the frame."""
-    height = sizes[HEIGHT]
-    for strip in range(sizes[STRIPS]):
-        top = strip * height
-        n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
-        if biased:
-            _start_rows(bias, bias_at + top, c, there, c_row, n, columns)
-        multiply_taps(
-            tile, strips, strips_at + top * depth, 1, height, space, place, offsets, offsets_at,
-            depth, biased, c, there, c_row, relu, c, there, c_row, n, columns,
-        )  # fmt: skip
-
-
-@register_jitable
-def _rows_of_one(
-    strips, strips_at, bias, relu, offsets, offsets_at, depth, space, place, row, out, out_at,
-    out_row, count, rows,
-):  # fmt: skip
-    """Up to four rows of the only output channel, together: four chains of multiply-adds.
-
-    row, out_row   distances between the rows, in the frame and in the result
-    """
-    lane, last = lanes(out), rows - 1
-    second, third, fourth = row * min(1, last), row * min(2, last), row * min(3, last)
-    for i in range(0, count, lane):
-        a = b = c = d = splat(out, bias)
-        for k in range(depth):
-            factor = splat(out, strips[strips_at + k])
-            at = place + i + offsets[offsets_at + k]
-            a = fma(factor, load(space, at), a)
-            b = fma(factor, load(space, at + second), b)
-            c = fma(factor, load(space, at + third), c)
-            d = fma(factor, load(space, at + fourth), d)
-        if relu:
-            none = zeros(out)
-            a, b, c, d = maximum(a, none), maximum(b, none), maximum(c, none), maximum(d, none)
-        n, at = min(lane, count - i), out_at + i
-        write(out, at, n, a)
-        if rows > 1:
-            write(out, at + out_row, n, b)
-        if rows > 2:
-            write(out, at + 2 * out_row, n, c)
-        if rows > 3:
-            write(out, at + 3 * out_row, n, d)
-
-
-@register_jitable
-def _only_channel(
-    strips, strips_at, bias, relu, sizes, offsets, offsets_at, depth, rows, high, wide, space,
-    frame, out, out_at,
-):  # fmt: skip
-    """The only output channel of a band, as of a depthwise convolution, without tiles."""
-    row, out_row = _line_distances(sizes, high)
-    line = 0
-    while line < rows * high:
-        d, h = line // high, line % high
-        count = min(4, rows - d if high == 1 else high - h)
-        place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
-        _rows_of_one(
-            strips, strips_at, bias, relu, offsets, offsets_at, depth, space, place, row,
-            out, out_at + _out_place(sizes, d, h, 0), out_row, wide, count,
-        )  # fmt: skip
-        line += count
-
-
-@register_jitable
-def _line_distances(sizes, high):
-    """From one line of pixels to the next, in the frame and in a dense result."""
-    if high > 1:
-        return sizes[EXTENT_W], sizes[OUT_W]
-    return sizes[EXTENT_W] * sizes[EXTENT_H], sizes[OUT_W] * sizes[OUT_H]
-
-
-@register_jitable
-def _lines_together(
-    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
-    rows, high, wide, space, frame, out, out_at,
-):  # fmt: skip
-    """All output channels of a band whose lines are short: a vector of a tile for each."""
-    row, out_row = _line_distances(sizes, high)
-    plane, height = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W], sizes[HEIGHT]
-    line = 0
-    while line < rows * high:
-        d, h = line // high, line % high
-        count = min(TILE_VECTORS, rows - d if high == 1 else high - h)
-        place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
-        line_at = out_at + _out_place(sizes, d, h, 0)
-        for strip in range(sizes[STRIPS]):
-            top = strip * height
-            n, there = min(height, sizes[ROWS] - top), line_at + top * plane
-            if biased:
-                for j in range(count):
-                    _start_rows(bias, bias_at + top, out, there + j * out_row, plane, n, wide)
-            multiply_lines(
-                tile, strips, strips_at + top * depth, 1, height,
-                space, place, row, offsets, offsets_at, depth,
-                biased, relu, out, there, plane, out_row, n, count, wide,
-            )  # fmt: skip
-        line += count
-
-
-@register_jitable
-def _spread_flat(sizes, first, columns, high, wide, space, results, width, out, out_at):
-    """Write the results of ``columns`` elements of a frame from ``first`` on: those of pixels."""
-    row, w = first // sizes[EXTENT_W], first % sizes[EXTENT_W]
-    d, h = row // sizes[EXTENT_H], row % sizes[EXTENT_H]
-    column = 0
-    while column < columns:
-        if w < wide and h < high:
-            count = min(wide - w, columns - column)
-            place = out_at + _out_place(sizes, d, h, w)
-            _spread(space, results + column, width, sizes, count, out, place)
-        column += sizes[EXTENT_W] - w
-        w, h = 0, h + 1
-        if h == sizes[EXTENT_H]:
-            d, h = d + 1, 0
+            place = out_at + out_place(sizes, row // high, row % high, w)
+            spread(space, results + column, width, sizes, runs[at + 2], out, place)
 
 
 # ------------------------------------------------------------------ items
-
-
-@register_jitable
-def _out_place(sizes, d, h, w):
-    """Where a phase's output pixel is in the result, counted from the phase's first."""
-    row = d * sizes[STEP_D] * sizes[OUT_H] + h * sizes[STEP_H]
-    return row * sizes[OUT_W] + w * sizes[STEP_W]
-
-
-@register_jitable
-def _spread(space, at, width, sizes, count, out, place):
-    """Write a run of all output channels' results to where it belongs."""
-    plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    step, lane = sizes[STEP_W], lanes(out)
-    for i in range(sizes[ROWS]):
-        source, target = at + i * width, place + i * plane
-        if step == 1:
-            for k in range(0, count, lane):
-                n = min(lane, count - k)
-                write(out, target + k, n, read(space, source + k, n))
-        else:
-            for k in range(count):
-                out[target + k * step] = space[source + k]
 
 
 @kernel(chunks=1)
@@ -396,7 +209,7 @@ def _convolve(
         frame = block * size
         panel = frame + frame_size
         results = panel + (_DEPTH * width if sizes[MODE] == PACKED else 0)
-        clear(space, frame, frame_size)
+        fill_run(space, frame, frame_size, 0.0)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             owner, top = item // bands, item % bands * band_rows
             group = owner % groups
@@ -406,7 +219,7 @@ def _convolve(
                 high, wide = phase[COUNT_H], phase[COUNT_W]
                 rows = min(band_rows, phase[COUNT_D] - top)
                 depth = sizes[CHANNELS] * phase[TAPS]
-                at = owner * sizes[ROWS] * plane + phase[PLACE] + _out_place(sizes, top, 0, 0)
+                at = owner * sizes[ROWS] * plane + phase[PLACE] + out_place(sizes, top, 0, 0)
                 strips_at = phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
                 if sizes[MODE] == PACKED:
                     pixels = rows * high * wide
@@ -418,61 +231,11 @@ def _convolve(
                             block * 3 * width, out, at,
                         )  # fmt: skip
                 elif rows > 0:
-                    _direct_phase(
+                    direct_phase(
                         tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes,
                         offsets, phase[OFFSETS], depth, rows, high, wide, space, frame, results,
                         out, at,
                     )  # fmt: skip
-
-
-@register_jitable
-def _direct_phase(
-    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
-    rows, high, wide, space, frame, results, out, out_at,
-):  # fmt: skip
-    """All pixels of a phase, straight from the frame: row by row, or all as if they were one."""
-    width = _tile_width(sizes, out)
-    flat, dense = sizes[MODE] == FLAT, sizes[DENSE]
-    plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    lines, length = rows * high, wide
-    if flat:
-        lines = 1
-        if dense and wide == sizes[EXTENT_W] and high == sizes[EXTENT_H]:
-            flat = False  # the frame has no more than the pixels
-        length += ((rows - 1) * sizes[EXTENT_H] + high - 1) * sizes[EXTENT_W]
-    if dense and not flat and sizes[ROWS] == 1:
-        _only_channel(
-            strips, strips_at, bias[bias_at] if biased else out.dtype.type(0), relu, sizes, offsets,
-            offsets_at, depth, rows, high, wide, space, frame, out, out_at,
-        )  # fmt: skip
-        return
-    if sizes[MODE] == TOGETHER:
-        _lines_together(
-            tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
-            rows, high, wide, space, frame, out, out_at,
-        )  # fmt: skip
-        return
-    for line in range(lines):
-        d, h = line // high, line % high
-        place = frame + (d * sizes[EXTENT_H] + h) * sizes[EXTENT_W]
-        line_at = out_at + _out_place(sizes, d, h, 0)
-        for first in range(0, length, width):
-            columns = min(width, length - first)
-            if dense and not flat:
-                _multiply_strips(
-                    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets,
-                    offsets_at, depth, space, place + first, out, line_at + first, plane, columns,
-                )  # fmt: skip
-                continue
-            _multiply_strips(
-                tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets,
-                offsets_at, depth, space, place + first, space, results, width, columns,
-            )  # fmt: skip
-            if flat:
-                _spread_flat(sizes, first, columns, high, wide, space, results, width, out, out_at)
-            else:
-                there = line_at + first * sizes[STEP_W]
-                _spread(space, results, width, sizes, columns, out, there)
 
 
 def _volume(x, weight, bias, out, options, backward, relu=False):

@@ -19,7 +19,8 @@ from ._conv_dots import DOT_BLOCK, DOT_ROWS, DOT_TAPS, sum_dots
 from ._jit import kernel, scratch
 from ._llvm import VECTOR_BYTES
 from ._record import contiguous, empty
-from ._simd import lanes, read, turn_block, write, zeros
+from ._runs import add_run, copy_run, fill_run
+from ._simd import lanes, turn_block
 from ._threads import policy
 from ._tile import (
     TILE_ROWS,
@@ -97,13 +98,6 @@ def _plan(x, grad, kernel, stride, low, dilation, groups, itemsize):
 
 
 @register_jitable
-def _clear(x, at, count):
-    lane = lanes(x)
-    for i in range(0, count, lane):
-        write(x, at + i, min(lane, count - i), zeros(x))
-
-
-@register_jitable
 def _turn_frame(x, source, sizes, top, rows, space, frame):
     """Copy ``rows`` rows of the input from ``top`` on, channels last.
 
@@ -122,9 +116,7 @@ def _turn_frame(x, source, sizes, top, rows, space, frame):
             if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
                 begin, place = at + before * channels, source + d * plane + h * width
                 if channels == 1:
-                    for i in range(0, inside, lane):
-                        n = min(lane, inside - i)
-                        write(space, begin + i, n, read(x, place + i, n))
+                    copy_run(x, place, space, begin, inside)
                 else:
                     for c in range(0, channels, lane):
                         for i in range(0, inside, lane):
@@ -134,7 +126,7 @@ def _turn_frame(x, source, sizes, top, rows, space, frame):
                                 min(lane, channels - c), min(lane, inside - i),
                             )  # fmt: skip
             elif sizes[BAND] < sizes[PIXELS_D]:
-                _clear(space, at, row)
+                fill_run(space, at, row, 0.0)
             at += row
 
 
@@ -144,13 +136,10 @@ def _copy_strips(grad, at, plane, rows, height, first, steps, space, target):
 
     Unmoved, rows a multiple of 4 KiB apart would all fall into one set of the L1 cache.
     """
-    lane = lanes(grad)
     for i in range(rows):
         source = at + i * plane + first
         place = target + i // height * _STRIP + i % height * (_DEPTH + 16)
-        for k in range(0, steps, lane):
-            n = min(lane, steps - k)
-            write(space, place + k, n, read(grad, source + k, n))
+        copy_run(grad, source, space, place, steps)
 
 
 @kernel(chunks=1)
@@ -167,7 +156,7 @@ def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, s
     for block in range(start, stop):
         strips_at = block * size
         frame = strips_at + (strips + splits - 1) // splits * _STRIP
-        _clear(space, frame, strips_at + size - frame)
+        fill_run(space, frame, strips_at + size - frame, 0.0)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             split, owner = item % splits, item // splits
             group, part = owner % groups, owner // groups
@@ -220,15 +209,13 @@ def _add_pixels(
 @kernel
 def _add_parts(start, stop, sums, parts, channels, taps, out):
     """Rows ``start`` to ``stop`` of the weight (out, channels, taps): the sums of all parts."""
-    window, lane = channels * taps, lanes(sums)
+    window = channels * taps
     rows = out.size // window
     for row in range(start, stop):
         at = row * window
         for part in range(1, parts):
             source = (part * rows + row) * window
-            for i in range(0, window, lane):
-                n = min(lane, window - i)
-                write(sums, at + i, n, read(sums, at + i, n) + read(sums, source + i, n))
+            add_run(sums, source, sums, at, window)
         for c in range(channels):
             for t in range(taps):
                 out[at + c * taps + t] = sums[at + t * channels + c]

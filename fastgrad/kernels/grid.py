@@ -13,28 +13,13 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._record import call_numpy, contiguous, empty
-from ._simd import lanes, read, splat, write
+from ._runs import copy_run, fill_run
+from ._simd import lanes, read, write
 
 __all__ = ["pick_grid", "pick_grid_backward"]
 
 _NS = 0.15  # nanoseconds per element that is copied in vectors
 _NS_APART = 0.7  # and of one that is looked up
-
-
-@register_jitable
-def _copy_row(x, x_at, y, y_at, count):
-    """y[y_at : y_at + count] = x[x_at : x_at + count]"""
-    lane = lanes(x)
-    for k in range(0, count, lane):
-        n = min(lane, count - k)
-        write(y, y_at + k, n, read(x, x_at + k, n))
-
-
-@register_jitable
-def _fill_row(y, y_at, count, value):
-    lane, vector = lanes(y), splat(y, value)
-    for k in range(0, count, lane):
-        write(y, y_at + k, min(lane, count - k), vector)
 
 
 @register_jitable
@@ -65,13 +50,13 @@ def _pick(start, stop, x, out, fill, depth, height, width, left, right, d_size, 
         at, i, j = row * widths, depth[d], height[h]
         source = ((outer * d_size + i) * h_size + j) * w_size
         if i < 0 or j < 0:
-            _fill_row(out, at, widths, fill)
+            fill_run(out, at, widths, fill)
         elif source == before:
-            _copy_row(out, at - widths, out, at, widths)
+            copy_run(out, at - widths, out, at, widths)
         else:
             _look_up(x, source, out, at, width, 0, left, fill)
             if left < right:
-                _copy_row(x, source + width[left], out, at + left, right - left)
+                copy_run(x, source + width[left], out, at + left, right - left)
             _look_up(x, source, out, at, width, right, widths, fill)
         before = source if i >= 0 and j >= 0 else -1
         h, d, outer = _next(h, d, outer, heights, depths)
@@ -83,10 +68,10 @@ def _add_row(grad, at, grad_x, x_at, n, first, width, left, right):
     lane, count = lanes(grad), right - left
     begin = width[left] if count else 0
     if first:
-        _fill_row(grad_x, x_at, begin, 0.0)
+        fill_run(grad_x, x_at, begin, 0.0)
         if count:
-            _copy_row(grad, at + left, grad_x, x_at + begin, count)
-        _fill_row(grad_x, x_at + begin + count, n - begin - count, 0.0)
+            copy_run(grad, at + left, grad_x, x_at + begin, count)
+        fill_run(grad_x, x_at + begin + count, n - begin - count, 0.0)
     else:
         for k in range(0, count, lane):
             m = min(lane, count - k)
@@ -116,7 +101,7 @@ def _pick_backward(
                 _add_row(grad, at, grad_x, row * n, n, first, width, left, right)
                 first = False
         if first:
-            _fill_row(grad_x, row * n, n, 0.0)
+            fill_run(grad_x, row * n, n, 0.0)
         h, d, outer = _next(h, d, outer, height, depth)
 
 

@@ -24,6 +24,7 @@ from . import arithmetic
 from ._jit import kernel, scratch
 from ._panels import pack_panels, pack_turned
 from ._record import contiguous, empty
+from ._runs import add_run, copy_run
 from ._simd import if_greater, lanes, maximum, prefetch, read, sigmoid, splat, tanh, write, zeros
 from ._tile import (
     TILE_ROWS,
@@ -107,24 +108,6 @@ def _product(
                     panels, 0, 0, steps, True, out, there, out_row,
                     False, out, there, out_row, n, columns,
                 )  # fmt: skip
-
-
-@register_jitable
-def _copy_run(x, x_at, y, y_at, count):
-    """``y[y_at : y_at + count] = x[x_at : x_at + count]``"""
-    lane = lanes(x)
-    for i in range(0, count, lane):
-        n = min(lane, count - i)
-        write(y, y_at + i, n, read(x, x_at + i, n))
-
-
-@register_jitable
-def _add_run(x, x_at, y, y_at, count):
-    """``y[y_at : y_at + count] += x[x_at : x_at + count]``"""
-    lane = lanes(x)
-    for i in range(0, count, lane):
-        n = min(lane, count - i)
-        write(y, y_at + i, n, read(y, y_at + i, n) + read(x, x_at + i, n))
 
 
 @register_jitable
@@ -232,9 +215,9 @@ def _forward(
         rows, row = min(stop, active[step]) - start, first[step] + start
         if rows <= 0:
             continue
-        _copy_run(h, start * outputs, before, row * outputs, rows * outputs)
+        copy_run(h, start * outputs, before, row * outputs, rows * outputs)
         if kind == _LSTM:
-            _copy_run(c, start * units, c_before, row * units, rows * units)
+            copy_run(c, start * units, c_before, row * units, rows * units)
         for left in range(0, units, wide):
             columns = min(wide, units - left)
             for gate in range(many):
@@ -274,7 +257,7 @@ def _forward(
                     tile, cells, row * units, units, projection, left * units, out, 0, 0, False,
                     out, row * outputs + left, outputs, rows, min(wide, outputs - left),
                 )  # fmt: skip
-        _copy_run(out, row * outputs, h, start * outputs, rows * outputs)
+        copy_run(out, row * outputs, h, start * outputs, rows * outputs)
 
 
 @kernel(chunks=1)
@@ -297,9 +280,9 @@ def _backward(
             continue
         back = first[max(step - 1, 0)] - first[step]
         if graded:
-            _add_run(grad, row * outputs, dh, start * outputs, rows * outputs)
+            add_run(grad, row * outputs, dh, start * outputs, rows * outputs)
         if projected:
-            _copy_run(dh, start * outputs, dout, row * outputs, rows * outputs)
+            copy_run(dh, start * outputs, dout, row * outputs, rows * outputs)
             for left in range(0, units, wide):
                 _product(
                     tile, dout, row * outputs, outputs, projection, left * outputs, dcells, 0, 0,

@@ -7,7 +7,8 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._record import contiguous, empty
-from ._simd import lanes, read, write, zeros
+from ._runs import copy_run, fill_run
+from ._simd import lanes, read, write
 
 __all__ = ["fold", "unfold"]
 
@@ -22,18 +23,10 @@ def _inside(offset, step, size, count):
     return first, max(first, end)
 
 
-@register_jitable
-def _clear(out, at, count):
-    lane = lanes(out)
-    for k in range(0, count, lane):
-        write(out, at + k, min(lane, count - k), zeros(out))
-
-
 @kernel
 def _unfold(start, stop, x, out, height, width, rows, columns, vertical, horizontal):
     """Channels of the columns ``start`` to ``stop``: out (N, C, kh, kw, rows, columns), flat."""
     (kh, dh, ph, sh), (kw, dw, pw, sw) = vertical, horizontal
-    lane = lanes(x)
     for item in range(start, stop):
         j, i, plane = item % kw, item // kw % kh, item // (kw * kh)
         top, left = i * dh - ph, j * dw - pw
@@ -41,18 +34,16 @@ def _unfold(start, stop, x, out, height, width, rows, columns, vertical, horizon
         for row in range(rows):
             at, h = (item * rows + row) * columns, top + row * sh
             if h < 0 or h >= height:
-                _clear(out, at, columns)
+                fill_run(out, at, columns, 0.0)
                 continue
             source = (plane * height + h) * width + left
-            _clear(out, at, first)
+            fill_run(out, at, first, 0.0)
             if sw == 1:
-                for k in range(first, end, lane):
-                    n = min(lane, end - k)
-                    write(out, at + k, n, read(x, source + k, n))
+                copy_run(x, source + first, out, at + first, end - first)
             else:
                 for k in range(first, end):
                     out[at + k] = x[source + k * sw]
-            _clear(out, at + end, columns - end)
+            fill_run(out, at + end, columns - end, 0.0)
 
 
 @kernel
@@ -61,7 +52,7 @@ def _fold(start, stop, x, out, height, width, rows, columns, vertical, horizonta
     (kh, dh, ph, sh), (kw, dw, pw, sw) = vertical, horizontal
     lane = lanes(x)
     for plane in range(start, stop):
-        _clear(out, plane * height * width, height * width)
+        fill_run(out, plane * height * width, height * width, 0.0)
         for i in range(kh):
             top = i * dh - ph
             low, high = _inside(top, sh, height, rows)
