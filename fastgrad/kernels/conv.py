@@ -8,10 +8,11 @@ of elements (see ``_windows``). Of four ways from there, an estimate of cycles p
              packed tap by tap, and meets all output channels
     flat     tiles read the frame itself, through a table of taps, as if it were one long line;
              what they compute between two lines is dropped
-    lines    the same line by line; depthwise without tiles
+    lines    the same line by line; one output channel without tiles
     together a few short lines at once, each a vector of the tile
 
-The matrix of all windows is never stored.
+The matrix of all windows is never stored. Depthwise convolutions read the source itself, see
+``_conv_depthwise``.
 
 The gradient of the input is the same product: the gradient of the output with the weight turned, by
 phases where there is a stride. That is what a transposed convolution computes, too.
@@ -22,6 +23,7 @@ Every element is one chain of fused multiply-adds, whatever the threads do.
 import numpy as np
 from numba.extending import register_jitable
 
+from ._conv_depthwise import depthwise, is_depthwise
 from ._conv_direct import direct_phase
 from ._frame import (
     BAND,
@@ -244,6 +246,9 @@ def _volume(x, weight, bias, out, options, backward, relu=False):
         return out
     stride, low, dilation, groups = options
     x, weight = contiguous(x), contiguous(weight)
+    if is_depthwise(x.shape, weight.shape, groups, stride, backward):
+        depthwise(x, weight, bias, out, options, backward, relu)
+        return out
     made = plan(
         x.shape, weight.shape, out.shape, stride, low, dilation, groups, backward, x.itemsize
     )
