@@ -237,7 +237,7 @@ def _prefers_dots(rows, wide, sizes, runs, itemsize):
 
 def _by_dots(grad, x, shape, options, parts, splits, sums):
     """The sums of all parts, by dot products."""
-    made = plan(x.shape, shape, grad.shape, *options, False, x.itemsize, _DOT_BYTES, 1)
+    made = plan(x.shape, shape, grad.shape, *options, False, x.itemsize, _DOT_BYTES, 1, True)
     lane = VECTOR_BYTES // x.itemsize
     strips = -(-(grad.shape[1] // options[3]) // DOT_ROWS)
     splits = min(splits, strips)
