@@ -15,7 +15,7 @@ from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._llvm import VECTOR_BYTES
-from ._record import contiguous
+from ._record import contiguous, empty
 from ._simd import (
     element,
     fma,
@@ -278,14 +278,16 @@ def _sum_planes(start, stop, grad, x, channels, plan, images, parts, sums, space
             sums[item * window + k] = lane_sum(load(space, totals + k * lane))
 
 
-def depthwise_weight_grad(grad, x, kernel, options, parts, sums):
-    """Fill ``sums`` (parts, channels, window) with what each part of the batch adds."""
+def depthwise_weight_grad(grad, x, kernel, options):
+    """What each part of the batch adds: (parts, channels · window)."""
     stride, low, dilation, channels = options
     lane = VECTOR_BYTES // x.itemsize
     plan = _plan(x.shape[2:], kernel, grad.shape[2:], stride, low, dilation, lane, False)
-    size = (prod(kernel) + 2) * lane
+    parts = min(x.shape[0], -(-_LEAST_ITEMS // channels))
+    sums, size = empty((parts, channels * prod(kernel)), x.dtype), (prod(kernel) + 2) * lane
     _sum_planes(
         parts * channels, grad.size * (prod(kernel) * _NS_STEP + _NS_PIXEL), grad.ravel(),
         x.ravel(), channels, (plan.spans, plan.blocks, plan.sizes), x.shape[0], parts,
         sums.ravel(), scratch(parts * channels * size, x.dtype), size,
     )  # fmt: skip
+    return sums

@@ -159,39 +159,37 @@ def _pack(space, frame, panel, width, offsets, first, steps, runs, runs_at, numb
 
 @register_jitable
 def _packed_panel(
-    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
+    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth, k,
     high, wide, first, columns, x, source, space, frame, panel, results, runs, runs_at, out, out_at,
 ):  # fmt: skip
-    """All output channels of ``columns`` output pixels, by a panel of their taps."""
+    """All output channels of ``columns`` output pixels, by a panel of their taps from ``k`` on."""
     width = TILE_VECTORS * tile_lanes(out)
     plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    in_place = sizes[IN_PLACE]
+    in_place, dense, height = sizes[IN_PLACE], sizes[DENSE], sizes[HEIGHT]
     number = 0 if in_place else _find_runs(runs, runs_at, first, columns, high, wide, sizes)
-    dense, height = sizes[DENSE], sizes[HEIGHT]
     c_at, c_row = (out_at + first, plane) if dense else (results, width)
     c = out if dense else space
-    for k in range(0, max(1, depth), _DEPTH):
-        steps = min(_DEPTH, depth - k)
-        if in_place:
-            for i in range(steps):
-                at = source + offsets[offsets_at + k + i] + first
-                copy_run(x, at, space, panel + i * width, columns)
-                prefetch(x, at + width)  # the next panel's, while tiles compute
-                prefetch(x, at + width + width // 2)
-        else:
-            _pack(space, frame, panel, width, offsets, offsets_at + k, steps, runs, runs_at, number)
-        for strip in range(sizes[STRIPS]):
-            top = strip * height
-            n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
-            if biased and k == 0:
-                start_rows(bias, bias_at + top, c, there, c_row, n, columns)
-            multiply_tile(
-                tile, strips, strips_at + strip * height * depth + k * height, 1, height,
-                space, panel, width, space, 0, 0, steps,
-                biased or k > 0, c, there, c_row, relu and k + steps == depth,
-                c, there, c_row, n, columns,
-            )  # fmt: skip
-    if not dense:
+    steps = min(_DEPTH, depth - k)
+    if in_place:
+        for i in range(steps):
+            at = source + offsets[offsets_at + k + i] + first
+            copy_run(x, at, space, panel + i * width, columns)
+            prefetch(x, at + width)  # the next panel's, while tiles compute
+            prefetch(x, at + width + width // 2)
+    else:
+        _pack(space, frame, panel, width, offsets, offsets_at + k, steps, runs, runs_at, number)
+    for strip in range(sizes[STRIPS]):
+        top = strip * height
+        n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
+        if biased and k == 0:
+            start_rows(bias, bias_at + top, c, there, c_row, n, columns)
+        multiply_tile(
+            tile, strips, strips_at + strip * height * depth + k * height, 1, height,
+            space, panel, width, space, 0, 0, steps,
+            biased or k > 0, c, there, c_row, relu and k + steps == depth,
+            c, there, c_row, n, columns,
+        )  # fmt: skip
+    if not dense and k + steps == depth:
         for r in range(number):
             at = runs_at + 3 * r
             column = runs[at + 1]
@@ -239,13 +237,16 @@ def _convolve(
                 strips_at = phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
                 if sizes[MODE] == PACKED:
                     pixels = rows * high * wide
-                    for first in range(0, pixels, width):
-                        _packed_panel(
-                            tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu,
-                            sizes, offsets, phase[OFFSETS], depth, high, wide, first,
-                            min(width, pixels - first), x, source, space, frame, panel, results,
-                            runs, block * 3 * width, out, at,
-                        )  # fmt: skip
+                    together = pixels if sizes[DENSE] else width  # whose sums are under way at once
+                    for begin in range(0, pixels, together):
+                        for k in range(0, max(1, depth), _DEPTH):
+                            for first in range(begin, min(pixels, begin + together), width):
+                                _packed_panel(
+                                    tile, strips, strips_at, bias, group * sizes[ROWS], biased,
+                                    relu, sizes, offsets, phase[OFFSETS], depth, k, high, wide,
+                                    first, min(width, pixels - first), x, source, space, frame,
+                                    panel, results, runs, block * 3 * width, out, at,
+                                )  # fmt: skip
                 elif rows > 0:
                     direct_phase(
                         tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes,
