@@ -111,7 +111,7 @@ def _plan(x, grad, kernel, stride, low, dilation, groups, itemsize):
         strips * _cycles(window, height, lane) + pieces * _PACK_CYCLES,
         strips * len(taps) * _cycles(run * channels, height, lane),
     ]
-    turned = cycles[1] <= cycles[0] or channels == 1
+    turned = cycles[1] <= cycles[0]
     # a panel that was packed should meet a few strips
     splits = min(strips if turned else -(-strips // 3), -(-_ITEMS // (parts * groups)))
     places = _places((band, *pixels[1:]), stride, extents)
