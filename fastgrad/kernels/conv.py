@@ -23,6 +23,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._conv_direct import direct_phase
+from ._conv_winograd import convolve_winograd, winograd_plan
 from ._frame import (
     BAND,
     BANDS,
@@ -244,13 +245,15 @@ def _volume(x, weight, bias, out, options, backward, relu=False):
         return out
     stride, low, dilation, groups = options
     x, weight = contiguous(x), contiguous(weight)
-    made = plan(
-        x.shape, weight.shape, out.shape, stride, low, dilation, groups, backward, x.itemsize
-    )
     window = weight[0, 0].size if weight.size else 0
     each = weight.shape[1] * window  # of one of the weight's first channels
     per_group = weight.shape[0] // groups * each
     steps = (per_group, window, each) if backward else (per_group, each, window)
+    given = x.shape, weight.shape, out.shape, stride, low, dilation, groups, backward, x.itemsize
+    fast = winograd_plan(*given)
+    if fast:
+        return convolve_winograd(fast, x, weight, bias, steps, backward, relu, out)
+    made = plan(*given)
     strips = empty(max(1, made.weights), x.dtype)
     count = len(made.phases) * groups * int(made.sizes[STRIPS])
     _arrange(
