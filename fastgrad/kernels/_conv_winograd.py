@@ -48,15 +48,16 @@ from ._tile import TILE_ROWS, TILE_WIDTH_BYTES, multiply_tile, tile_address
 _TAPS = 9
 _V_BYTES = 1 << 21  # of a block of tiles at all points
 _TILES = 28, 56  # in a block, if there are as many: the weights pass by once for each block
-_LEAST_ITEMS = 8  # blocks of a small batch, for threads to share
 _BLOCKS = 2  # for each thread
 
-# Cycles, measured: of a multiply-add of vectors on either way; for each point, of a vector of
-# channels of a tile forth and back, and of a vector of weights; and of one call
-_DIRECT, _PRODUCT = 0.72, 0.62
-_FORTH, _BACK, _WEIGHT, _CALL = 16, 10, 18, 10_000
-_L2_BYTES, _STREAM = 1 << 20, 3  # weights beyond the L2 cache come at so many bytes a cycle
-_GAIN = 0.85  # of the direct way's cycles, at most: what is gained must be worth the rounding
+# Cycles, measured: of a multiply-add of vectors and of arranging a weight on the direct way; of a
+# multiply-add of vectors here, and for each point, of a vector of channels of a tile forth and
+# back, and of a vector of weights
+_DIRECT, _ARRANGE = 0.72, 6.0
+_PRODUCT, _FORTH, _BACK, _WEIGHT = 0.62, 16, 10, 18
+# Weights beyond the L2 cache: bytes a cycle that are read, for each block, and written, once
+_L2_BYTES, _READ, _WRITTEN = 1 << 20, 9.0, 2.0
+_GAIN = 0.85  # of the direct way's cycles, and of small tiles', at most: rounding has its price
 _NS_CYCLE = 0.3
 
 
@@ -80,59 +81,76 @@ def _up(number, step):
 
 
 @lru_cache(maxsize=1024)
-def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, itemsize):
-    """The plan for tiles of the better size, or None where the direct way is as good."""
+def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, itemsize, threads):
+    """The plan for tiles of the better size, or None where the direct way is as good.
+
+    How tiles are shared out may depend on the number of threads, which way is taken may not.
+    """
     flat = source[3] == out[3] == 1 and low[1] == 0
     if not (flat and weight[2:] == (3, 1, 3) and (*stride, *dilation) == (1,) * 6 and source[1]):
         return None
     if backward:
         low = tuple(k - 1 - n for k, n in zip(weight[2:], low, strict=True))
-    direct = source[1] // groups * _TAPS * out[0] * _up(out[1] * out[2] * out[4], _lane(itemsize))
-    plans = [_plan_of(edge, source, out, low, groups, itemsize) for edge in (2, 4)]
-    best = min(plans, key=lambda made: made.cycles)
-    return best if best.cycles < _GAIN * _DIRECT * direct else None
+    pixels = out[0] * out[2] * out[4]
+    direct = _TAPS * source[1] // groups * out[1] * (_DIRECT * pixels / _lane(itemsize) + _ARRANGE)
+    small, large = (_cycles(edge, source, out, groups, itemsize) for edge in (2, 4))
+    edge, cycles = (4, large) if large < _GAIN * small else (2, small)
+    if cycles > _GAIN * direct:
+        return None
+    return _plan_of(edge, source, out, low, groups, itemsize, threads, cycles)
 
 
 def _lane(itemsize):
     return VECTOR_BYTES // itemsize
 
 
-def _plan_of(edge, source, out, low, groups, itemsize):
+def _most_tiles(points, vectors):
+    """Tiles in a block, of so many vectors of channels."""
+    return min(max(_V_BYTES // (points * vectors * VECTOR_BYTES), _TILES[0]), _TILES[1])
+
+
+def _cycles(edge, source, out, groups, itemsize):
+    """About what tiles of ``edge`` x ``edge`` pixels take, on one thread."""
+    lane, points, channels = _lane(itemsize), (edge + 2) ** 2, source[1] // groups
+    there, back = _up(channels, lane), _up(out[1] // groups, lane)
+    line = _up(out[4], edge)
+    if points * there * line * VECTOR_BYTES > 2 * _V_BYTES:  # too long for the cache
+        return float("inf")
+    tiles = source[0] * _up(out[2], edge) * line
+    each = tiles * (_FORTH * there + _BACK * back) + channels * back * (_PRODUCT * tiles + _WEIGHT)
+    weights = points * channels * back * VECTOR_BYTES
+    if weights > _L2_BYTES:
+        blocks = _up(tiles, _most_tiles(points, there))
+        each += weights / points * (blocks / _READ + 1 / _WRITTEN)
+    return groups * points * each
+
+
+def _plan_of(edge, source, out, low, groups, itemsize, threads, cycles):
     """The plan for tiles of ``edge`` x ``edge`` pixels."""
     lane, points = _lane(itemsize), (edge + 2) ** 2
     images, channels, rows = source[0], source[1] // groups, out[1] // groups
     high, wide = _up(out[2], edge), _up(out[4], edge)
     vectors, width = _up(channels, lane), TILE_WIDTH_BYTES // itemsize
-    most = min(max(_V_BYTES // (points * vectors * VECTOR_BYTES), _TILES[0]), _TILES[1])
-    most = min(most, max(TILE_ROWS, _up(images * high * wide * groups, _LEAST_ITEMS)))
+    most = _most_tiles(points, vectors)
+    if threads > 1:
+        most = min(most, max(TILE_ROWS, images * high * wide * groups // (_BLOCKS * threads)))
     together = max(1, min(images, most // (high * wide)))  # images in a block
     together = _up(images, _up(images, together))
-    bands = _up(high, max(1, most // wide))
-    band = _up(high, bands)
+    band = _up(high, _up(high, max(1, most // wide)))
     bands = _up(high, band)
     tiles, columns = together * band * wide, edge * wide + 2
     frame = (edge * band + 2) * columns * lane
     lines = max((edge + 2) * columns, points) * lane
-    sources = points * (tiles * vectors + 1) * lane
+    sources = points * (tiles * vectors + 1) * lane  # a line apart, for the sake of the cache
     results = points * (tiles * width + lane)
     size = frame + lines + sources + results + (edge * band * out[4] + lane) * lane
     sizes = [
         edge, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0], low[2],
         high, wide, together, band, bands, width, frame, lines, sources, results, size,
     ]  # fmt: skip
-    panels, items = _up(rows, width), _up(images, together) * bands
-    tiles = images * high * wide
-    product = _PRODUCT * tiles * points * channels * _up(rows, lane)
-    weights = points * channels * panels * width
-    if weights * itemsize > _L2_BYTES:
-        product = max(product, items * weights * itemsize / _STREAM)
-    there = points * (_FORTH * vectors + _BACK * _up(rows, lane))
-    cycles = tiles * there + _WEIGHT * points * channels * _up(rows, lane) + product
-    cycles = groups * cycles + _CALL
-    if sources * itemsize > 2 * _V_BYTES:  # a line of tiles is too long for the cache
-        cycles = float("inf")
-    alone = max(1, _LEAST_ITEMS / 2 / (items * groups))  # threads without an item
-    return WinogradPlan(np.array(sizes, np.int64), groups * weights, items * groups, cycles * alone)
+    weights = groups * points * channels * _up(rows, width) * width
+    items = _up(images, together) * bands * groups
+    return WinogradPlan(np.array(sizes, np.int64), weights, items, cycles)
 
 
 # ------------------------------------------------------------------ transforms of a line
@@ -366,9 +384,7 @@ def _go_back(
 
 
 @kernel(chunks=1)
-def _convolve(
-    start, stop, tile, x, weights, bias, biased, relu, sizes, out, space, items, blocks
-):
+def _convolve(start, stop, tile, x, weights, bias, biased, relu, sizes, out, space, items, blocks):
     """Blocks ``start`` to ``stop`` of items, an item being a few images' band of tiles of a group.
 
     space   for each block: a frame, lines at points, the tiles at all points, the products of a
@@ -376,9 +392,8 @@ def _convolve(
     """
     lane, groups, rows, width = lanes(x), sizes[GROUPS], sizes[ROWS], sizes[WIDTH]
     points, panels = (sizes[EDGE] + 2) ** 2, -(-rows // width)
-    vectors, plane = -(-sizes[CHANNELS] // lane), sizes[OUT_H] * sizes[OUT_W]
-    apart = sizes[SOURCES] // points
-    far = sizes[RESULTS] // points
+    plane = sizes[OUT_H] * sizes[OUT_W]
+    apart, far = sizes[SOURCES] // points, sizes[RESULTS] // points
     for block in range(start, stop):
         frame = block * sizes[SIZE]
         lines = frame + sizes[FRAME]

@@ -250,7 +250,7 @@ def _volume(x, weight, bias, out, options, backward, relu=False):
     per_group = weight.shape[0] // groups * each
     steps = (per_group, window, each) if backward else (per_group, each, window)
     given = x.shape, weight.shape, out.shape, stride, low, dilation, groups, backward, x.itemsize
-    fast = winograd_plan(*given)
+    fast = winograd_plan(*given, policy.threads)
     if fast:
         return convolve_winograd(fast, x, weight, bias, steps, backward, relu, out)
     made = plan(*given)
