@@ -46,6 +46,7 @@ from ._tile import TILE_ROWS, TILE_WIDTH_BYTES, multiply_tile, tile_address
 ) = range(22)  # fmt: skip
 
 _TAPS = 9
+_MOST_BYTES = 1 << 25  # of the weights at all points
 _V_BYTES = 1 << 21  # of a block of tiles at all points
 _TILES = 28, 56  # in a block, if there are as many: the weights pass by once for each block
 _BLOCKS = 2  # for each thread
@@ -58,6 +59,7 @@ _PRODUCT, _FORTH, _BACK, _WEIGHT = 0.62, 16, 10, 18
 # Weights beyond the L2 cache: bytes a cycle that are read, for each block, and written, once
 _L2_BYTES, _READ, _WRITTEN = 1 << 20, 9.0, 2.0
 _GAIN = 0.85  # of the direct way's cycles, and of small tiles', at most: rounding has its price
+_IMAGES = 16  # for which the choice is made
 _NS_CYCLE = 0.3
 
 
@@ -84,20 +86,21 @@ def _up(number, step):
 def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, itemsize, threads):
     """The plan for tiles of the better size, or None where the direct way is as good.
 
-    How tiles are shared out may depend on the number of threads, which way is taken may not.
+    Which way is taken depends neither on the number of threads nor on that of images: an image's
+    result has the same bits in every batch.
     """
     flat = source[3] == out[3] == 1 and low[1] == 0
     if not (flat and weight[2:] == (3, 1, 3) and (*stride, *dilation) == (1,) * 6 and source[1]):
         return None
     if backward:
         low = tuple(k - 1 - n for k, n in zip(weight[2:], low, strict=True))
-    pixels = out[0] * out[2] * out[4]
-    direct = _TAPS * source[1] // groups * out[1] * (_DIRECT * pixels / _lane(itemsize) + _ARRANGE)
-    small, large = (_cycles(edge, source, out, groups, itemsize) for edge in (2, 4))
+    vectors = _IMAGES * out[2] * out[4] / _lane(itemsize)
+    direct = _TAPS * source[1] // groups * out[1] * (_DIRECT * vectors + _ARRANGE)
+    small, large = (_cycles(edge, _IMAGES, source, out, groups, itemsize) for edge in (2, 4))
     edge, cycles = (4, large) if large < _GAIN * small else (2, small)
     if cycles > _GAIN * direct:
         return None
-    return _plan_of(edge, source, out, low, groups, itemsize, threads, cycles)
+    return _plan_of(edge, source, out, low, groups, itemsize, threads)
 
 
 def _lane(itemsize):
@@ -109,23 +112,24 @@ def _most_tiles(points, vectors):
     return min(max(_V_BYTES // (points * vectors * VECTOR_BYTES), _TILES[0]), _TILES[1])
 
 
-def _cycles(edge, source, out, groups, itemsize):
-    """About what tiles of ``edge`` x ``edge`` pixels take, on one thread."""
+def _cycles(edge, images, source, out, groups, itemsize):
+    """About what tiles of ``edge`` x ``edge`` pixels of so many images take, on one thread."""
     lane, points, channels = _lane(itemsize), (edge + 2) ** 2, source[1] // groups
     there, back = _up(channels, lane), _up(out[1] // groups, lane)
     line = _up(out[4], edge)
     if points * there * line * VECTOR_BYTES > 2 * _V_BYTES:  # too long for the cache
         return float("inf")
-    tiles = source[0] * _up(out[2], edge) * line
+    tiles = images * _up(out[2], edge) * line
     each = tiles * (_FORTH * there + _BACK * back) + channels * back * (_PRODUCT * tiles + _WEIGHT)
     weights = points * channels * back * VECTOR_BYTES
-    if weights > _L2_BYTES:
-        blocks = _up(tiles, _most_tiles(points, there))
-        each += weights / points * (blocks / _READ + 1 / _WRITTEN)
+    if groups * weights > _MOST_BYTES:
+        return float("inf")
+    beyond = max(0, weights - _L2_BYTES) / points
+    each += beyond * (_up(tiles, _most_tiles(points, there)) / _READ + 1 / _WRITTEN)
     return groups * points * each
 
 
-def _plan_of(edge, source, out, low, groups, itemsize, threads, cycles):
+def _plan_of(edge, source, out, low, groups, itemsize, threads):
     """The plan for tiles of ``edge`` x ``edge`` pixels."""
     lane, points = _lane(itemsize), (edge + 2) ** 2
     images, channels, rows = source[0], source[1] // groups, out[1] // groups
@@ -150,6 +154,7 @@ def _plan_of(edge, source, out, low, groups, itemsize, threads, cycles):
     ]  # fmt: skip
     weights = groups * points * channels * _up(rows, width) * width
     items = _up(images, together) * bands * groups
+    cycles = _cycles(edge, images, source, out, groups, itemsize)
     return WinogradPlan(np.array(sizes, np.int64), weights, items, cycles)
 
 
