@@ -247,11 +247,13 @@ def _weights_at_points(start, stop, weight, sizes, steps, turned, points, work):
         place = item // of_panel * along * along * channels * width + item % of_panel * lane
         begin, step = (taps + (_TAPS - 1) * lane, -lane) if turned else (taps, lane)
         count = min(lane, sizes[ROWS] - first)
+        if count <= 0:
+            continue
         for c in range(channels):
             source = group * steps[0] + first * steps[1] + c * steps[2]
             for k in range(0, _TAPS, lane):
                 turn_block(
-                    weight, source + k, steps[1], work, taps + k * lane, lane, max(0, count),
+                    weight, source + k, steps[1], work, taps + k * lane, lane, count,
                     min(lane, _TAPS - k),
                 )  # fmt: skip
             for j in range(3):

@@ -16,7 +16,8 @@ The matrix of all windows is never stored.
 The gradient of the input is the same product: the gradient of the output with the weight turned, by
 phases where there is a stride. That is what a transposed convolution computes, too.
 
-Every element is one chain of fused multiply-adds, whatever the threads do.
+Every element is one chain of fused multiply-adds, whatever the threads do. Where it pays, windows
+of 3 x 3 pixels go another way, with fewer multiplications: see ``_conv_winograd``.
 """
 
 import numpy as np
