@@ -5,7 +5,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad import kernels, nn, reference
-from fastgrad.kernels import _conv_winograd
+from fastgrad.kernels import _winograd
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 # how to make a module of either library, and an input's shape
@@ -158,16 +158,14 @@ def _volumes(dtype, batch, channels, out, image, padding, groups):
 
 def _of_tiles(monkeypatch, edge):
     """Every convolution that can takes tiles of that size."""
-    _conv_winograd.winograd_plan.cache_clear()
-    monkeypatch.setattr(
-        _conv_winograd, "_cycles", lambda other, *_: float(other != edge), raising=True
-    )
+    _winograd.winograd_plan.cache_clear()
+    monkeypatch.setattr(_winograd, "_cycles", lambda other, *_: float(other != edge), raising=True)
 
 
 @pytest.fixture
 def _plans():
     yield
-    _conv_winograd.winograd_plan.cache_clear()
+    _winograd.winograd_plan.cache_clear()
 
 
 @pytest.mark.usefixtures("_plans")
@@ -206,12 +204,12 @@ def test_winograds_rounding(monkeypatch, edge, most):
 def test_where_winograd_pays(channels, size, edge):
     shape, low = (channels, size, 1, size), (1, 0, 1)
     given = (channels, channels, 3, 1, 3), (4, *shape), _ONES, low, _ONES, 1, False, 4
-    made = _conv_winograd.winograd_plan((4, *shape), *given, 1)
-    assert (made and made.sizes[_conv_winograd.EDGE]) == edge
+    made = _winograd.winograd_plan((4, *shape), *given, 1)
+    assert (made and made.sizes[_winograd.EDGE]) == edge
     # The bits of an image may depend neither on its batch nor on the threads.
     given = given[0], (1, *shape), *given[2:]
-    alone = _conv_winograd.winograd_plan((1, *shape), *given, 8)
-    assert (alone and alone.sizes[_conv_winograd.EDGE]) == edge
+    alone = _winograd.winograd_plan((1, *shape), *given, 8)
+    assert (alone and alone.sizes[_winograd.EDGE]) == edge
 
 
 def test_compiled_winograd_equals_eager():

@@ -13,9 +13,9 @@ so m = 2 takes 16 multiplications where 36 were, m = 4 takes 36 where 144 were. 
 the source is turned a line at a time, the transforms are sums of whole vectors, and the result is
 turned back. A block of tiles goes all the way while it is in the L2 cache.
 
-The points of a line are 0, ±1 and ∞ for m = 2, and 0, ±3/4, ±3/2 and ∞ for m = 4. These are
-numbers without rounding, and close to 1, of all such the ones that lose least: sums are off by
-twice what they are off on the direct way, half as much for m = 2, as there are fewer terms.
+The points of a line are 0, ±1 and ∞ for m = 2, and 0, ±3/4, ±3/2 and ∞ for m = 4, which lose a
+quarter of what the usual 0, ±1, ±2 and ∞ lose. Results are off by up to twice as much as on the
+direct way, for m = 2 by less than there, as sums have fewer terms.
 
 A tile's pixels are computed together: a NaN or an infinity reaches all pixels of the tiles that
 read it.
@@ -25,138 +25,44 @@ Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolut
 Networks", 2020.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
-
-import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
-from ._llvm import VECTOR_BYTES
 from ._record import empty
 from ._runs import fill_run
 from ._simd import fma, lanes, load, load_part, maximum, splat, store, turn_block, zeros
 from ._threads import policy
-from ._tile import TILE_ROWS, TILE_WIDTH_BYTES, multiply_tile, tile_address
-
-# Places in a plan's ``sizes``
-(
-    EDGE, IMAGES, GROUPS, CHANNELS, ROWS, SOURCE_H, SOURCE_W, OUT_H, OUT_W, LOW_H, LOW_W, TILES_H,
-    TILES_W, TOGETHER, BAND, BANDS, WIDTH, FRAME, LINES, SOURCES, RESULTS, SIZE,
-) = range(22)  # fmt: skip
-
-_TAPS = 9
-_MOST_BYTES = 1 << 25  # of the weights at all points
-_V_BYTES = 1 << 21  # of a block of tiles at all points
-_TILES = 28, 56  # in a block, if there are as many: the weights pass by once for each block
-_BLOCKS = 2  # for each thread
-
-# Cycles, measured: of a multiply-add of vectors and of arranging a weight on the direct way; of a
-# multiply-add of vectors here, and for each point, of a vector of channels of a tile forth and
-# back, and of a vector of weights
-_DIRECT, _ARRANGE = 0.72, 6.0
-_PRODUCT, _FORTH, _BACK, _WEIGHT = 0.62, 16, 10, 18
-# Weights beyond the L2 cache: bytes a cycle that are read, for each block, and written, once
-_L2_BYTES, _READ, _WRITTEN = 1 << 20, 9.0, 2.0
-_GAIN = 0.85  # of the direct way's cycles, and of small tiles', at most: rounding has its price
-_IMAGES = 16  # for which the choice is made
-_NS_CYCLE = 0.3
-
-
-class WinogradPlan(NamedTuple):
-    """What the kernels are given.
-
-    sizes    see the names above
-    weights  elements of all weights at all points
-    items    blocks of tiles
-    cycles   about what it takes
-    """
-
-    sizes: np.ndarray
-    weights: int
-    items: int
-    cycles: float
-
-
-def _up(number, step):
-    return -(-number // step)
-
-
-@lru_cache(maxsize=1024)
-def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, itemsize, threads):
-    """The plan for tiles of the better size, or None where the direct way is as good.
-
-    Which way is taken depends neither on the number of threads nor on that of images: an image's
-    result has the same bits in every batch.
-    """
-    flat = source[3] == out[3] == 1 and low[1] == 0
-    if not (flat and weight[2:] == (3, 1, 3) and (*stride, *dilation) == (1,) * 6 and source[1]):
-        return None
-    if backward:
-        low = tuple(k - 1 - n for k, n in zip(weight[2:], low, strict=True))
-    vectors = _IMAGES * out[2] * out[4] / _lane(itemsize)
-    direct = _TAPS * source[1] // groups * out[1] * (_DIRECT * vectors + _ARRANGE)
-    small, large = (_cycles(edge, _IMAGES, source, out, groups, itemsize) for edge in (2, 4))
-    edge, cycles = (4, large) if large < _GAIN * small else (2, small)
-    if cycles > _GAIN * direct:
-        return None
-    return _plan_of(edge, source, out, low, groups, itemsize, threads)
-
-
-def _lane(itemsize):
-    return VECTOR_BYTES // itemsize
-
-
-def _most_tiles(points, vectors):
-    """Tiles in a block, of so many vectors of channels."""
-    return min(max(_V_BYTES // (points * vectors * VECTOR_BYTES), _TILES[0]), _TILES[1])
-
-
-def _cycles(edge, images, source, out, groups, itemsize):
-    """About what tiles of ``edge`` x ``edge`` pixels of so many images take, on one thread."""
-    lane, points, channels = _lane(itemsize), (edge + 2) ** 2, source[1] // groups
-    there, back = _up(channels, lane), _up(out[1] // groups, lane)
-    line = _up(out[4], edge)
-    if points * there * line * VECTOR_BYTES > 2 * _V_BYTES:  # too long for the cache
-        return float("inf")
-    tiles = images * _up(out[2], edge) * line
-    each = tiles * (_FORTH * there + _BACK * back) + channels * back * (_PRODUCT * tiles + _WEIGHT)
-    weights = points * channels * back * VECTOR_BYTES
-    if groups * weights > _MOST_BYTES:
-        return float("inf")
-    beyond = max(0, weights - _L2_BYTES) / points
-    each += beyond * (_up(tiles, _most_tiles(points, there)) / _READ + 1 / _WRITTEN)
-    return groups * points * each
-
-
-def _plan_of(edge, source, out, low, groups, itemsize, threads):
-    """The plan for tiles of ``edge`` x ``edge`` pixels."""
-    lane, points = _lane(itemsize), (edge + 2) ** 2
-    images, channels, rows = source[0], source[1] // groups, out[1] // groups
-    high, wide = _up(out[2], edge), _up(out[4], edge)
-    vectors, width = _up(channels, lane), TILE_WIDTH_BYTES // itemsize
-    most = _most_tiles(points, vectors)
-    if threads > 1:
-        most = min(most, max(TILE_ROWS, images * high * wide * groups // (_BLOCKS * threads)))
-    together = max(1, min(images, most // (high * wide)))  # images in a block
-    together = _up(images, _up(images, together))
-    band = _up(high, _up(high, max(1, most // wide)))
-    bands = _up(high, band)
-    tiles, columns = together * band * wide, edge * wide + 2
-    frame = (edge * band + 2) * columns * lane
-    lines = max((edge + 2) * columns, points) * lane
-    sources = points * (tiles * vectors + 1) * lane  # a line apart, for the sake of the cache
-    results = points * (tiles * width + lane)
-    size = frame + lines + sources + results + (edge * band * out[4] + lane) * lane
-    sizes = [
-        edge, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0], low[2],
-        high, wide, together, band, bands, width, frame, lines, sources, results, size,
-    ]  # fmt: skip
-    weights = groups * points * channels * _up(rows, width) * width
-    items = _up(images, together) * bands * groups
-    cycles = _cycles(edge, images, source, out, groups, itemsize)
-    return WinogradPlan(np.array(sizes, np.int64), weights, items, cycles)
-
+from ._tile import TILE_ROWS, multiply_tile, tile_address
+from ._winograd import (
+    BAND,
+    BANDS,
+    BLOCKS,
+    CHANNELS,
+    EDGE,
+    FRAME,
+    GROUPS,
+    IMAGES,
+    LINES,
+    LOW_H,
+    LOW_W,
+    NS_CYCLE,
+    OUT_H,
+    OUT_W,
+    RESULTS,
+    ROWS,
+    SIZE,
+    SOURCE_H,
+    SOURCE_W,
+    SOURCES,
+    TAPS,
+    TILES_H,
+    TILES_W,
+    TOGETHER,
+    WEIGHT,
+    WIDTH,
+    lane_of,
+    up,
+)
 
 # ------------------------------------------------------------------ transforms of a line
 
@@ -242,19 +148,19 @@ def _weights_at_points(start, stop, weight, sizes, steps, turned, points, work):
     of_group = -(-sizes[ROWS] // width) * of_panel
     for item in range(start, stop):
         group, first = item // of_group, item % of_group * lane
-        taps = item * (_TAPS + 3 * along) * lane
-        at_points = taps + _TAPS * lane
+        taps = item * (TAPS + 3 * along) * lane
+        at_points = taps + TAPS * lane
         place = item // of_panel * along * along * channels * width + item % of_panel * lane
-        begin, step = (taps + (_TAPS - 1) * lane, -lane) if turned else (taps, lane)
+        begin, step = (taps + (TAPS - 1) * lane, -lane) if turned else (taps, lane)
         count = min(lane, sizes[ROWS] - first)
         if count <= 0:
             continue
         for c in range(channels):
             source = group * steps[0] + first * steps[1] + c * steps[2]
-            for k in range(0, _TAPS, lane):
+            for k in range(0, TAPS, lane):
                 turn_block(
                     weight, source + k, steps[1], work, taps + k * lane, lane, count,
-                    min(lane, _TAPS - k),
+                    min(lane, TAPS - k),
                 )  # fmt: skip
             for j in range(3):
                 from_at, to = begin + j * step, at_points + j * lane
@@ -436,17 +342,17 @@ def _convolve(start, stop, tile, x, weights, bias, biased, relu, sizes, out, spa
 def convolve_winograd(made, x, weight, bias, steps, turned, relu, out):
     """Fill ``out`` by a plan; ``steps`` are the weight's, see ``_weights_at_points``."""
     sizes = made.sizes
-    lane, width, along = _lane(x.itemsize), int(sizes[WIDTH]), int(sizes[EDGE]) + 2
-    vectors = int(sizes[GROUPS]) * _up(int(sizes[ROWS]), width) * (width // lane)
+    lane, width, along = lane_of(x.itemsize), int(sizes[WIDTH]), int(sizes[EDGE]) + 2
+    vectors = int(sizes[GROUPS]) * up(int(sizes[ROWS]), width) * (width // lane)
     weights = empty(made.weights, x.dtype)
-    work = scratch(vectors * (_TAPS + 3 * along) * lane, x.dtype)
-    cycles = _WEIGHT * along * along * int(sizes[CHANNELS]) * vectors
+    work = scratch(vectors * (TAPS + 3 * along) * lane, x.dtype)
+    cycles = WEIGHT * along * along * int(sizes[CHANNELS]) * vectors
     _weights_at_points(
-        vectors, cycles * _NS_CYCLE, weight.ravel(), sizes, steps, turned, weights, work
+        vectors, cycles * NS_CYCLE, weight.ravel(), sizes, steps, turned, weights, work
     )
-    blocks = min(made.items, _BLOCKS * policy.threads if policy.threads > 1 else 1)
+    blocks = min(made.items, BLOCKS * policy.threads if policy.threads > 1 else 1)
     _convolve(
-        blocks, made.cycles * _NS_CYCLE, tile_address(x.dtype), x.ravel(), weights,
+        blocks, made.cycles * NS_CYCLE, tile_address(x.dtype), x.ravel(), weights,
         weights if bias is None else bias, bias is not None, relu, sizes, out.ravel(),
         scratch(blocks * int(sizes[SIZE]), x.dtype), made.items, blocks,
     )  # fmt: skip

@@ -24,7 +24,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._conv_direct import direct_phase
-from ._conv_winograd import convolve_winograd, winograd_plan
+from ._conv_winograd import convolve_winograd
 from ._frame import (
     BAND,
     BANDS,
@@ -63,6 +63,7 @@ from ._simd import lanes, load, store, store_part, turn_block
 from ._threads import policy
 from ._tile import TILE_VECTORS, TILE_WIDTH_BYTES, multiply_tile, tile_address, tile_lanes
 from ._windows import FLAT, PACKED, plan
+from ._winograd import winograd_plan
 
 __all__ = ["conv_forward", "conv_input_grad"]
 
