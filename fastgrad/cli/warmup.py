@@ -129,6 +129,7 @@ def _convolutions(kernels, np, dtype):
     yield lambda: convolve(16, 16)
     yield lambda: convolve(64, 64)  # Winograd
     yield lambda: convolve(1, 4)  # dot products
+    yield lambda: convolve(1, 1)  # depthwise
 
 
 def _reductions(kernels, np, dtype):

@@ -5,13 +5,15 @@ A band of the source is copied into a frame in cache, where a tap of a run of ou
 of elements (see ``_windows``). Of four ways from there, an estimate of cycles picks one:
 
     packed   a panel of as many output pixels as a tile is wide, across lines of the image, is
-             packed tap by tap, and meets all output channels
+             packed tap by tap, and meets all output channels; where windows have one element, it
+             is packed from the source, without a frame
     flat     tiles read the frame itself, through a table of taps, as if it were one long line;
              what they compute between two lines is dropped
-    lines    the same line by line; depthwise without tiles
+    lines    the same line by line; one output channel without tiles
     together a few short lines at once, each a vector of the tile
 
-The matrix of all windows is never stored.
+The matrix of all windows is never stored. Depthwise convolutions read the source itself, see
+``_conv_depthwise``.
 
 The gradient of the input is the same product: the gradient of the output with the weight turned, by
 phases where there is a stride. That is what a transposed convolution computes, too.
@@ -23,6 +25,7 @@ of 3 x 3 pixels go another way, with fewer multiplications: see ``_conv_winograd
 import numpy as np
 from numba.extending import register_jitable
 
+from ._conv_depthwise import depthwise, is_depthwise
 from ._conv_direct import direct_phase
 from ._conv_winograd import convolve_winograd
 from ._frame import (
@@ -38,6 +41,7 @@ from ._frame import (
     EXTENT_W,
     GROUPS,
     HEIGHT,
+    IN_PLACE,
     MODE,
     OFFSETS,
     OUT_D,
@@ -58,8 +62,8 @@ from ._frame import (
 )
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
-from ._runs import fill_run
-from ._simd import lanes, load, store, store_part, turn_block
+from ._runs import copy_run, fill_run
+from ._simd import lanes, load, prefetch, store, store_part, turn_block
 from ._threads import policy
 from ._tile import TILE_VECTORS, TILE_WIDTH_BYTES, multiply_tile, tile_address, tile_lanes
 from ._windows import FLAT, PACKED, plan
@@ -159,18 +163,26 @@ def _pack(space, frame, panel, width, offsets, first, steps, runs, runs_at, numb
 @register_jitable
 def _packed_panel(
     tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
-    high, wide, first, columns, space, frame, panel, results, runs, runs_at, out, out_at,
+    high, wide, first, columns, x, source, space, frame, panel, results, runs, runs_at, out, out_at,
 ):  # fmt: skip
     """All output channels of ``columns`` output pixels, by a panel of their taps."""
     width = TILE_VECTORS * tile_lanes(out)
     plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    number = _find_runs(runs, runs_at, first, columns, high, wide, sizes)
+    in_place = sizes[IN_PLACE]
+    number = 0 if in_place else _find_runs(runs, runs_at, first, columns, high, wide, sizes)
     dense, height = sizes[DENSE], sizes[HEIGHT]
     c_at, c_row = (out_at + first, plane) if dense else (results, width)
     c = out if dense else space
     for k in range(0, max(1, depth), _DEPTH):
         steps = min(_DEPTH, depth - k)
-        _pack(space, frame, panel, width, offsets, offsets_at + k, steps, runs, runs_at, number)
+        if in_place:
+            for i in range(steps):
+                at = source + offsets[offsets_at + k + i] + first
+                copy_run(x, at, space, panel + i * width, columns)
+                prefetch(x, at + width)  # the next panel's, while tiles compute
+                prefetch(x, at + width + width // 2)
+        else:
+            _pack(space, frame, panel, width, offsets, offsets_at + k, steps, runs, runs_at, number)
         for strip in range(sizes[STRIPS]):
             top = strip * height
             n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
@@ -216,7 +228,11 @@ def _convolve(
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             owner, top = item // bands, item % bands * band_rows
             group = owner % groups
-            fill_frame(x, owner * sizes[CHANNELS] * volume, sizes, top, space, frame)
+            source = owner * sizes[CHANNELS] * volume
+            if sizes[IN_PLACE]:
+                source += top * sizes[SOURCE_H] * sizes[SOURCE_W]
+            else:
+                fill_frame(x, source, sizes, top, space, frame)
             for f in range(len(phases)):
                 phase = phases[f]
                 high, wide = phase[COUNT_H], phase[COUNT_W]
@@ -230,8 +246,8 @@ def _convolve(
                         _packed_panel(
                             tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu,
                             sizes, offsets, phase[OFFSETS], depth, high, wide, first,
-                            min(width, pixels - first), space, frame, panel, results, runs,
-                            block * 3 * width, out, at,
+                            min(width, pixels - first), x, source, space, frame, panel, results,
+                            runs, block * 3 * width, out, at,
                         )  # fmt: skip
                 elif rows > 0:
                     direct_phase(
@@ -247,6 +263,9 @@ def _volume(x, weight, bias, out, options, backward, relu=False):
         return out
     stride, low, dilation, groups = options
     x, weight = contiguous(x), contiguous(weight)
+    if is_depthwise(x.shape, weight.shape, groups, stride, backward):
+        depthwise(x, weight, bias, out, options, backward, relu)
+        return out
     window = weight[0, 0].size if weight.size else 0
     each = weight.shape[1] * window  # of one of the weight's first channels
     per_group = weight.shape[0] // groups * each

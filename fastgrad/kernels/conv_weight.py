@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
+from ._conv_depthwise import depthwise_weight_grad, is_depthwise
 from ._conv_dots import DOT_BLOCK, DOT_ROWS, DOT_TAPS, sum_dots
 from ._jit import kernel, scratch
 from ._llvm import VECTOR_BYTES
@@ -236,7 +237,7 @@ def _prefers_dots(rows, wide, sizes, runs, itemsize):
 
 def _by_dots(grad, x, shape, options, parts, splits, sums):
     """The sums of all parts, by dot products."""
-    made = plan(x.shape, shape, grad.shape, *options, False, x.itemsize, _DOT_BYTES, 1)
+    made = plan(x.shape, shape, grad.shape, *options, False, x.itemsize, _DOT_BYTES, 1, True)
     lane = VECTOR_BYTES // x.itemsize
     strips = -(-(grad.shape[1] // options[3]) // DOT_ROWS)
     splits = min(splits, strips)
@@ -267,6 +268,12 @@ def conv_weight_grad(grad, x, stride, low, dilation, groups, kernel):
     sizes = made.sizes
     parts, splits, taps = int(sizes[PARTS]), int(sizes[SPLITS]), prod(kernel)
     sums = empty((parts, out.size), x.dtype)
+    if is_depthwise(x.shape, shape, groups, stride, False):
+        depthwise_weight_grad(grad, x, kernel, (stride, low, dilation, groups), parts, sums)
+        _add_parts(
+            shape[0], out.size * (0.1 + 0.1 * parts), sums.ravel(), parts, 1, taps, out.ravel()
+        )
+        return out
     if _prefers_dots(shape[0] // groups, grad.shape[4], sizes, len(made.runs), x.itemsize):
         options = stride, low, dilation, groups
         _by_dots(grad, x, shape, options, parts, -(-_ITEMS // (parts * groups)), sums)
