@@ -127,6 +127,7 @@ def _convolutions(kernels, np, dtype):
         kernels.conv_weight_grad(y, x, *options, (3, 1, 3))
 
     yield lambda: convolve(16, 16)
+    yield lambda: convolve(64, 64)  # Winograd
     yield lambda: convolve(1, 4)  # dot products
     yield lambda: convolve(1, 1)  # depthwise
 
