@@ -143,14 +143,17 @@ _WINOGRAD = (
     (3, 33, 40, (13, 11), (1, 2), 1),
     (2, 36, 70, (30, 29), (0, 1), 2),
     (1, 17, 16, (40, 150), (1, 0), 1),  # bands
+    (2, 5, 20, (11, 9), (2, 2), 1, 5),
+    (3, 20, 18, (8, 13), (0, 3), 2, 5),
 )
 
 
-def _volumes(dtype, batch, channels, out, image, padding, groups):
+def _volumes(dtype, batch, channels, out, image, padding, groups, span=3):
     """An image, a weight and a bias, and the options of ``conv_forward``."""
     rng = np.random.default_rng(0)
-    size = tuple(n + 2 * p - 2 for n, p in zip(image, padding, strict=True))
-    shapes = (batch, channels, image[0], 1, image[1]), (out, channels // groups, 3, 1, 3), (out,)
+    size = tuple(n + 2 * p + 1 - span for n, p in zip(image, padding, strict=True))
+    window = (out, channels // groups, span, 1, span)
+    shapes = (batch, channels, image[0], 1, image[1]), window, (out,)
     arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
     low = (padding[0], 0, padding[1])
     return arrays, (_ONES, low, _ONES, groups, (size[0], 1, size[1]))

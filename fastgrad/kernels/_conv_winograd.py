@@ -1,21 +1,23 @@
-"""Convolution of 3 x 3 windows with fewer multiplications: Winograd's minimal filtering.
+"""Convolution of small windows with fewer multiplications: Winograd's minimal filtering.
 
-An output is cut into tiles of m x m pixels, m = 2 or 4. The (m + 2)² pixels that a tile reads, as
-a polynomial, and the window likewise, are taken to as many *points*; there their product is one of
-numbers, and a matrix product over channels; and from the points' results come the tile's pixels:
+An output is cut into tiles of m x m pixels, m = 2 or 4. The (m + s - 1)² pixels that a tile reads
+with windows of s x s, as a polynomial, and the window likewise, are taken to as many *points*;
+there their product is one of numbers, and a matrix product over channels; and from the points'
+results come the tile's pixels:
 
     forth      V[p] = Bᵀ · x · B      of each tile and channel
     weights    U[p] = G · w · Gᵀ      of each pair of channels, once a call
     product    M[p] = V[p] · U[p]     (m + 2)² products of matrices (tiles, channels, out channels)
     back       Y    = Aᵀ · M · A      of each tile and output channel
 
-so m = 2 takes 16 multiplications where 36 were, m = 4 takes 36 where 144 were. Lanes are channels:
-the source is turned a line at a time, the transforms are sums of whole vectors, and the result is
-turned back. A block of tiles goes all the way while it is in the L2 cache.
+so for s = 3, m = 2 takes 16 multiplications where 36 were, and m = 4 takes 36 where 144 were; for
+s = 5, m = 2 takes 36 where 100 were. Lanes are channels: the source is turned a line at a time, the
+transforms are sums of whole vectors, and the result is turned back. A block of tiles goes all the
+way while it is in the L2 cache.
 
-The points of a line are 0, ±1 and ∞ for m = 2, and 0, ±3/4, ±3/2 and ∞ for m = 4, which lose a
-quarter of what the usual 0, ±1, ±2 and ∞ lose. Results are off by up to twice as much as on the
-direct way, for m = 2 by less than there, as sums have fewer terms.
+Four points of a line are 0, ±1 and ∞, and six are 0, ±3/4, ±3/2 and ∞, which lose a quarter of
+what the usual 0, ±1, ±2 and ∞ lose. Results are off by up to twice as much as on the direct way,
+of four points by less than there, as sums have fewer terms.
 
 A tile's pixels are computed together: a NaN or an infinity reaches all pixels of the tiles that
 read it.
@@ -54,7 +56,7 @@ from ._winograd import (
     SOURCE_H,
     SOURCE_W,
     SOURCES,
-    TAPS,
+    SPAN,
     TILES_H,
     TILES_W,
     TOGETHER,
@@ -72,10 +74,10 @@ _AT_A, _AT_B = 1 / (2 * _A2 * (_A2 - _B2)), 1 / (2 * _B2 * (_B2 - _A2))
 
 
 @register_jitable
-def _line_forth(edge, x, at, step, y, to, jump):
-    """The pixels of a line, ``step`` apart, at all points, ``jump`` apart."""
+def _line_forth(along, x, at, step, y, to, jump):
+    """The pixels of a line, ``step`` apart, at ``along`` points, ``jump`` apart."""
     a, b, c, d = load(x, at), load(x, at + step), load(x, at + 2 * step), load(x, at + 3 * step)
-    if edge == 2:
+    if along == 4:
         store(y, to, a - c)
         store(y, to + jump, b + c)
         store(y, to + 2 * jump, c - b)
@@ -94,10 +96,10 @@ def _line_forth(edge, x, at, step, y, to, jump):
 
 
 @register_jitable
-def _line_weights(edge, x, at, step, y, to, jump):
-    """Three taps, ``step`` apart, at all points, ``jump`` apart."""
+def _line_weights(along, span, x, at, step, y, to, jump):
+    """``span`` taps, ``step`` apart, at ``along`` points, ``jump`` apart."""
     a, b, c = load(x, at), load(x, at + step), load(x, at + 2 * step)
-    if edge == 2:
+    if along == 4:
         half = splat(x, 0.5)
         even, odd = half * (a + c), half * b
         store(y, to, a)
@@ -105,29 +107,34 @@ def _line_weights(edge, x, at, step, y, to, jump):
         store(y, to + 2 * jump, even - odd)
         store(y, to + 3 * jump, c)
         return
+    d = e = zeros(x)
+    if span == 5:
+        d, e = load(x, at + 3 * step), load(x, at + 4 * step)
+    for p2, p, factor, place in ((_A2, _A, _AT_A, 1), (_B2, _B, _AT_B, 3)):
+        square = splat(x, p2)
+        even = splat(x, factor) * fma(square, fma(square, e, c), a)
+        odd = splat(x, factor * p) * fma(square, d, b)
+        store(y, to + place * jump, even + odd)
+        store(y, to + (place + 1) * jump, even - odd)
     store(y, to, a * splat(x, 1 / (_A2 * _B2)))
-    even, odd = splat(x, _AT_A) * fma(splat(x, _A2), c, a), splat(x, _AT_A * _A) * b
-    store(y, to + jump, even + odd)
-    store(y, to + 2 * jump, even - odd)
-    even, odd = splat(x, _AT_B) * fma(splat(x, _B2), c, a), splat(x, _AT_B * _B) * b
-    store(y, to + 3 * jump, even + odd)
-    store(y, to + 4 * jump, even - odd)
-    store(y, to + 5 * jump, c)
+    store(y, to + 5 * jump, e if span == 5 else c)
 
 
 @register_jitable
-def _line_back(edge, x, at, step):
+def _line_back(edge, along, x, at, step):
     """Four pixels of a line of points, ``step`` apart; of two pixels the others mean nothing."""
     a, b, c, d = load(x, at), load(x, at + step), load(x, at + 2 * step), load(x, at + 3 * step)
     total, apart = b + c, b - c
-    if edge == 2:
+    if along == 4:
         return a + total, apart + d, a, a
     e, f = load(x, at + 4 * step), load(x, at + 5 * step)
     more, far = d + e, d - e
-    second = fma(splat(x, _B), far, splat(x, _A) * apart)
+    first, second = a + total + more, fma(splat(x, _B), far, splat(x, _A) * apart)
+    if edge == 2:
+        return first, second + f, a, a
     third = fma(splat(x, _B2), more, splat(x, _A2) * total)
     fourth = fma(splat(x, _B * _B2), far, fma(splat(x, _A * _A2), apart, f))
-    return a + total + more, second, third, fourth
+    return first, second, third, fourth
 
 
 # ------------------------------------------------------------------ weights
@@ -142,33 +149,33 @@ def _weights_at_points(start, stop, weight, sizes, steps, turned, points, work):
     points   by panel of output channels, point and channel
     work     space for a window's taps and for them at the points of a line, for each vector
     """
-    lane, width, edge, channels = lanes(weight), sizes[WIDTH], sizes[EDGE], sizes[CHANNELS]
-    along = edge + 2
+    lane, width, span, channels = lanes(weight), sizes[WIDTH], sizes[SPAN], sizes[CHANNELS]
+    along, window = sizes[EDGE] + span - 1, span * span
     of_panel = width // lane
     of_group = -(-sizes[ROWS] // width) * of_panel
     for item in range(start, stop):
         group, first = item // of_group, item % of_group * lane
-        taps = item * (TAPS + 3 * along) * lane
-        at_points = taps + TAPS * lane
+        taps = item * (window + span * along) * lane
+        at_points = taps + window * lane
         place = item // of_panel * along * along * channels * width + item % of_panel * lane
-        begin, step = (taps + (TAPS - 1) * lane, -lane) if turned else (taps, lane)
+        begin, step = (taps + (window - 1) * lane, -lane) if turned else (taps, lane)
         count = min(lane, sizes[ROWS] - first)
         if count <= 0:
             continue
         for c in range(channels):
             source = group * steps[0] + first * steps[1] + c * steps[2]
-            for k in range(0, TAPS, lane):
+            for k in range(0, window, lane):
                 turn_block(
                     weight, source + k, steps[1], work, taps + k * lane, lane, count,
-                    min(lane, TAPS - k),
+                    min(lane, window - k),
                 )  # fmt: skip
-            for j in range(3):
-                from_at, to = begin + j * step, at_points + j * lane
-                _line_weights(edge, work, from_at, 3 * step, work, to, 3 * lane)
+            for j in range(span):
+                at, to = begin + j * step, at_points + j * lane
+                _line_weights(along, span, work, at, span * step, work, to, span * lane)
             for i in range(along):
                 to = place + (i * along * channels + c) * width
-                line = at_points + 3 * i * lane
-                _line_weights(edge, work, line, lane, points, to, channels * width)
+                line = at_points + span * i * lane
+                _line_weights(along, span, work, line, lane, points, to, channels * width)
 
 
 # ------------------------------------------------------------------ blocks of tiles
@@ -181,7 +188,7 @@ def _turn_source(x, source, channels, sizes, first, rows, space, frame):
     What is zero in every line is zero already.
     """
     lane, wide, plane = lanes(x), sizes[SOURCE_W], sizes[SOURCE_H] * sizes[SOURCE_W]
-    columns = sizes[EDGE] * sizes[TILES_W] + 2
+    columns = sizes[EDGE] * sizes[TILES_W] + sizes[SPAN] - 1
     left = max(0, sizes[LOW_W])
     skipped = left - sizes[LOW_W]
     count = min(wide - skipped, columns - left)
@@ -201,27 +208,28 @@ def _turn_source(x, source, channels, sizes, first, rows, space, frame):
 def _go_forth(x, sizes, first, images, group, top, rows, space, frame, lines, sources, apart):
     """All channels of a block of tiles at all points, ``apart`` from each other."""
     lane, edge, channels = lanes(x), sizes[EDGE], sizes[CHANNELS]
-    along, wide, columns = edge + 2, sizes[TILES_W], edge * sizes[TILES_W] + 2
+    along, wide = edge + sizes[SPAN] - 1, sizes[TILES_W]
+    columns = edge * wide + sizes[SPAN] - 1
     plane, each = sizes[SOURCE_H] * sizes[SOURCE_W], -(-channels // lane) * lane
     for c in range(0, channels, lane):
         for image in range(images):
             owner = (first + image) * sizes[GROUPS] + group
             _turn_source(
                 x, (owner * channels + c) * plane, min(lane, channels - c), sizes,
-                top * edge - sizes[LOW_H], rows * edge + 2, space, frame,
+                top * edge - sizes[LOW_H], rows * edge + sizes[SPAN] - 1, space, frame,
             )  # fmt: skip
             for r in range(rows):
                 line = frame + r * edge * columns * lane
                 for w in range(0, columns * lane, lane):
                     _line_forth(
-                        edge, space, line + w, columns * lane, space, lines + w, columns * lane
+                        along, space, line + w, columns * lane, space, lines + w, columns * lane
                     )
                 place = sources + (image * rows + r) * wide * each + c
                 for i in range(along):  # few points at once, for the sake of the pages' table
                     at, to = lines + i * columns * lane, place + i * along * apart
                     for t in range(wide):
                         _line_forth(
-                            edge, space, at + t * edge * lane, lane, space, to + t * each, apart
+                            along, space, at + t * edge * lane, lane, space, to + t * each, apart
                         )
 
 
@@ -230,7 +238,8 @@ def _multiply_points(
     tile, sizes, tiles, columns, weights, weights_at, space, sources, apart, results, far
 ):
     """Products at all points, of all tiles with a panel of ``columns`` output channels."""
-    channels, width, points = sizes[CHANNELS], sizes[WIDTH], (sizes[EDGE] + 2) ** 2
+    channels, width = sizes[CHANNELS], sizes[WIDTH]
+    points = (sizes[EDGE] + sizes[SPAN] - 1) ** 2
     each = -(-channels // lanes(space)) * lanes(space)
     strips = -(-tiles // TILE_ROWS)
     height = -(-tiles // strips)
@@ -248,16 +257,16 @@ def _multiply_points(
 def _tile_back(sizes, space, at, far, start, relu, lines, to, high, wide):
     """A tile's ``high`` x ``wide`` pixels of a vector of output channels."""
     lane, edge = lanes(space), sizes[EDGE]
-    along, row, none = edge + 2, sizes[OUT_W] * lane, zeros(space)
+    along, row, none = edge + sizes[SPAN] - 1, sizes[OUT_W] * lane, zeros(space)
     for j in range(along):
-        pixels = _line_back(edge, space, at + j * far, along * far)
+        pixels = _line_back(edge, along, space, at + j * far, along * far)
         store(space, lines + j * lane, pixels[0])
         store(space, lines + (along + j) * lane, pixels[1])
         if edge > 2:
             store(space, lines + (2 * along + j) * lane, pixels[2])
             store(space, lines + (3 * along + j) * lane, pixels[3])
     for i in range(high):
-        a, b, c, d = _line_back(edge, space, lines + i * along * lane, lane)
+        a, b, c, d = _line_back(edge, along, space, lines + i * along * lane, lane)
         a, b, c, d = a + start, b + start, c + start, d + start
         if relu:
             a, b, c, d = maximum(a, none), maximum(b, none), maximum(c, none), maximum(d, none)
@@ -304,7 +313,7 @@ def _convolve(start, stop, tile, x, weights, bias, biased, relu, sizes, out, spa
             panel of output channels, and pixels of a vector of those
     """
     lane, groups, rows, width = lanes(x), sizes[GROUPS], sizes[ROWS], sizes[WIDTH]
-    points, panels = (sizes[EDGE] + 2) ** 2, -(-rows // width)
+    points, panels = (sizes[EDGE] + sizes[SPAN] - 1) ** 2, -(-rows // width)
     plane = sizes[OUT_H] * sizes[OUT_W]
     apart, far = sizes[SOURCES] // points, sizes[RESULTS] // points
     for block in range(start, stop):
@@ -342,10 +351,11 @@ def _convolve(start, stop, tile, x, weights, bias, biased, relu, sizes, out, spa
 def convolve_winograd(made, x, weight, bias, steps, turned, relu, out):
     """Fill ``out`` by a plan; ``steps`` are the weight's, see ``_weights_at_points``."""
     sizes = made.sizes
-    lane, width, along = lane_of(x.itemsize), int(sizes[WIDTH]), int(sizes[EDGE]) + 2
+    lane, width, span = lane_of(x.itemsize), int(sizes[WIDTH]), int(sizes[SPAN])
+    along = int(sizes[EDGE]) + span - 1
     vectors = int(sizes[GROUPS]) * up(int(sizes[ROWS]), width) * (width // lane)
     weights = empty(made.weights, x.dtype)
-    work = scratch(vectors * (TAPS + 3 * along) * lane, x.dtype)
+    work = scratch(vectors * (span * span + span * along) * lane, x.dtype)
     cycles = WEIGHT * along * along * int(sizes[CHANNELS]) * vectors
     _weights_at_points(
         vectors, cycles * NS_CYCLE, weight.ravel(), sizes, steps, turned, weights, work

@@ -1,4 +1,4 @@
-"""Winograd's way for 3 x 3 windows: where it pays, by what tiles, and how these are shared out.
+"""Winograd's way for windows of 3 x 3 and 5 x 5: where it pays, and by what tiles.
 
 See ``_conv_winograd``.
 """
@@ -13,11 +13,11 @@ from ._tile import TILE_ROWS, TILE_WIDTH_BYTES
 
 # Places in a plan's ``sizes``
 (
-    EDGE, IMAGES, GROUPS, CHANNELS, ROWS, SOURCE_H, SOURCE_W, OUT_H, OUT_W, LOW_H, LOW_W, TILES_H,
-    TILES_W, TOGETHER, BAND, BANDS, WIDTH, FRAME, LINES, SOURCES, RESULTS, SIZE,
-) = range(22)  # fmt: skip
+    EDGE, SPAN, IMAGES, GROUPS, CHANNELS, ROWS, SOURCE_H, SOURCE_W, OUT_H, OUT_W, LOW_H, LOW_W,
+    TILES_H, TILES_W, TOGETHER, BAND, BANDS, WIDTH, FRAME, LINES, SOURCES, RESULTS, SIZE,
+) = range(23)  # fmt: skip
 
-TAPS = 9
+_EDGES = {3: (2, 4), 5: (2,)}  # of tiles, for each span of a window: up to six points along a line
 _MOST_BYTES = 1 << 25  # of the weights at all points
 _V_BYTES = 1 << 21  # of a block of tiles at all points
 _TILES = 28, 56  # in a block, if there are as many: the weights pass by once for each block
@@ -27,6 +27,7 @@ BLOCKS = 2  # for each thread
 # multiply-add of vectors here, and for each point, of a vector of channels of a tile forth and
 # back, and of a vector of weights
 _DIRECT, _ARRANGE = 0.72, 6.0
+_PACKED = 1.15  # times as much where lines do not fill vectors
 _PRODUCT, _FORTH, _BACK, WEIGHT = 0.62, 16, 10, 18
 # Weights beyond the L2 cache: bytes a cycle that are read, for each block, and written, once
 _L2_BYTES, _READ, _WRITTEN = 1 << 20, 9.0, 2.0
@@ -62,18 +63,23 @@ def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, 
     Which way is taken depends neither on the number of threads nor on that of images: an image's
     result has the same bits in every batch.
     """
-    flat = source[3] == out[3] == 1 and low[1] == 0
-    if not (flat and weight[2:] == (3, 1, 3) and (*stride, *dilation) == (1,) * 6 and source[1]):
+    span, flat = weight[2], source[3] == out[3] == 1 and low[1] == 0
+    square = span in _EDGES and weight[2:] == (span, 1, span)
+    if not (flat and square and (*stride, *dilation) == (1,) * 6 and source[1]):
         return None
     if backward:
         low = tuple(k - 1 - n for k, n in zip(weight[2:], low, strict=True))
-    vectors = _IMAGES * out[2] * out[4] / lane_of(itemsize)
-    direct = TAPS * source[1] // groups * out[1] * (_DIRECT * vectors + _ARRANGE)
-    small, large = (_cycles(edge, _IMAGES, source, out, groups, itemsize) for edge in (2, 4))
-    edge, cycles = (4, large) if large < _GAIN * small else (2, small)
-    if cycles > _GAIN * direct:
+    lane = lane_of(itemsize)
+    vectors = _IMAGES * out[2] * min(up(out[4], lane), _PACKED * out[4] / lane)
+    direct = span * span * source[1] // groups * out[1] * (_DIRECT * vectors + _ARRANGE)
+    best, chosen = direct, None
+    for edge in _EDGES[span]:
+        cycles = _cycles(edge, span, _IMAGES, source, out, groups, itemsize)
+        if cycles < _GAIN * best:
+            best, chosen = cycles, edge
+    if chosen is None:
         return None
-    return _plan_of(edge, source, out, low, groups, itemsize, threads)
+    return _plan_of(chosen, span, source, out, low, groups, itemsize, threads)
 
 
 def lane_of(itemsize):
@@ -86,9 +92,9 @@ def _most_tiles(points, vectors):
     return min(max(_V_BYTES // (points * vectors * VECTOR_BYTES), _TILES[0]), _TILES[1])
 
 
-def _cycles(edge, images, source, out, groups, itemsize):
+def _cycles(edge, span, images, source, out, groups, itemsize):
     """About what tiles of ``edge`` x ``edge`` pixels of so many images take, on one thread."""
-    lane, points, channels = lane_of(itemsize), (edge + 2) ** 2, source[1] // groups
+    lane, points, channels = lane_of(itemsize), (edge + span - 1) ** 2, source[1] // groups
     there, back = up(channels, lane), up(out[1] // groups, lane)
     line = up(out[4], edge)
     if points * there * line * VECTOR_BYTES > 2 * _V_BYTES:  # too long for the cache
@@ -103,9 +109,9 @@ def _cycles(edge, images, source, out, groups, itemsize):
     return groups * points * each
 
 
-def _plan_of(edge, source, out, low, groups, itemsize, threads):
+def _plan_of(edge, span, source, out, low, groups, itemsize, threads):
     """The plan for tiles of ``edge`` x ``edge`` pixels."""
-    lane, points = lane_of(itemsize), (edge + 2) ** 2
+    lane, points = lane_of(itemsize), (edge + span - 1) ** 2
     images, channels, rows = source[0], source[1] // groups, out[1] // groups
     high, wide = up(out[2], edge), up(out[4], edge)
     vectors, width = up(channels, lane), TILE_WIDTH_BYTES // itemsize
@@ -116,17 +122,17 @@ def _plan_of(edge, source, out, low, groups, itemsize, threads):
     together = up(images, up(images, together))
     band = up(high, up(high, max(1, most // wide)))
     bands = up(high, band)
-    tiles, columns = together * band * wide, edge * wide + 2
-    frame = (edge * band + 2) * columns * lane
-    lines = max((edge + 2) * columns, points) * lane
+    tiles, columns = together * band * wide, edge * wide + span - 1
+    frame = (edge * band + span - 1) * columns * lane
+    lines = max((edge + span - 1) * columns, points) * lane
     sources = points * (tiles * vectors + 1) * lane  # a line apart, for the sake of the cache
     results = points * (tiles * width + lane)
     size = frame + lines + sources + results + (edge * band * out[4] + lane) * lane
     sizes = [
-        edge, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0], low[2],
-        high, wide, together, band, bands, width, frame, lines, sources, results, size,
+        edge, span, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0],
+        low[2], high, wide, together, band, bands, width, frame, lines, sources, results, size,
     ]  # fmt: skip
     weights = groups * points * channels * up(rows, width) * width
     items = up(images, together) * bands * groups
-    cycles = _cycles(edge, images, source, out, groups, itemsize)
+    cycles = _cycles(edge, span, images, source, out, groups, itemsize)
     return WinogradPlan(np.array(sizes, np.int64), weights, items, cycles)
