@@ -164,7 +164,7 @@ def _divide(out, row, width, counts, scale):
         write(out, row + o, n, read(out, row + o, n) / count)
 
 
-@kernel
+@kernel(counted=False)
 def _window_sum(
     start, stop, x, out, z_firsts, y_firsts, x_firsts, z_lasts, y_lasts, x_lasts, z_counts,
     y_counts, x_counts, before, along, size, outs, sums, pitch, count, groups,

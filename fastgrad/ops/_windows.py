@@ -4,6 +4,7 @@ Everything is a volume: a line or an image has leading sizes of 1. A grid is six
 outs, window, stride, padding, dilation).
 """
 
+import math
 import operator
 from functools import lru_cache
 from typing import NamedTuple
@@ -117,6 +118,50 @@ def places(name, geometry):
         starts.append(start[None])
         counts.append(count)
     return tuple(starts), tuple(counts), dilation
+
+
+class Windows(NamedTuple):
+    """Windows of all planes alike, as ``window_max`` wants them."""
+
+    table: np.ndarray
+    batch: int
+    outs: tuple
+    most: tuple
+    steps: tuple
+    alike: bool
+
+
+_LANES = 16  # most numbers of a vector: batches of planes fill vectors, and tables have one more
+
+
+def _tabulated(size, starts, counts, apart=(1, 1, 1)):
+    """``Windows`` that start at places of each axis, and have so many of each, ``apart``."""
+    outs, strides = tuple(map(len, starts)), (size[1] * size[2], size[2], 1)
+    grids = np.meshgrid(*(np.multiply(a, s) for a, s in zip(starts, strides, strict=True)),
+                        indexing="ij")  # fmt: skip
+    own = sum(grids).reshape(-1)
+    batch = _LANES // math.gcd(own.size, _LANES) if 0 < own.size < 16 * _LANES else 1
+    first = (np.arange(batch)[:, None] * math.prod(size) + own).reshape(-1)
+    many = [np.tile(n.reshape(-1), batch) for n in np.meshgrid(*counts, indexing="ij")]
+    table = np.stack([first, np.tile(own, batch), *many]).astype(np.int32)
+    most = tuple(int(n.max(initial=0)) for n in counts)
+    alike = all((n == m).all() for n, m in zip(counts, most, strict=True))
+    steps = tuple(s * d for s, d in zip(strides, apart, strict=True))
+    return Windows(np.pad(table, ((0, 0), (0, _LANES))), batch, outs, most, steps, bool(alike))
+
+
+@lru_cache(maxsize=1024)
+def windows_of_grid(name, geometry):
+    """The windows of a grid."""
+    starts, counts, steps = places(name, geometry)
+    return _tabulated(geometry[0], [start[0] for start in starts], counts, steps)
+
+
+@lru_cache(maxsize=1024)
+def windows_of_shares(size, outs):
+    """The windows of an adaptive pool."""
+    firsts, lasts = shares(size, outs)
+    return _tabulated(size, firsts, [b - a for a, b in zip(firsts, lasts, strict=True)])
 
 
 # ------------------------------------------------------------------ sums
