@@ -116,6 +116,15 @@ def _patterned(m, mode, taps, width, padding):
     )  # fmt: skip
 
 
+def _mean(m, planes, size, outs, before):
+    """Averages over equal shares along a table, or what is their adjoint."""
+    from fastgrad.ops._windows import spans_of_shares
+
+    spans = spans_of_shares(size, outs, m.dtype)
+    windows = spans.back_windows if before else spans.windows
+    return m.normal(planes, *(outs if before else size)), *windows, before
+
+
 _SHARES = (
     (2, (1, 7, 33), (1, 3, 4)), (3, (2, 5, 9), (2, 2, 5)), (2, (1, 4, 5), (1, 8, 9)),
     (2, (3, 8, 8), (1, 1, 1)),
@@ -132,6 +141,8 @@ ROWS = (
     Row("window_max_backward", _largest_back, _GRIDS + _LARGE, _BENCH[:1]),
     Row("window_sum", _sum, (*((*s, False) for s in _SHARES), *((*s, True) for s in _SHARES)),
         ((64, (1, 56, 56), (1, 7, 7), False),), rtol={"float32": 3e-5}),
+    Row("window_mean", _mean, tuple((*s, before) for s in _SHARES[:2] for before in (0, 1)),
+        ((64, (1, 56, 56), (1, 7, 7), 0),), rtol={"float32": 3e-5}),
     Row("window_sum", _patterned,
         ((1, 3, 40, 1), (2, 3, 41, 1), (2, 2, 64, 0), (1, 1, 5, 0), (2, 5, 7, 2)),
         label="patterns"),

@@ -299,6 +299,8 @@ def _pools(kernels, np, dtype):
         windows = table, 1, (1, 1, 1), window, (1, 1, 1), True
         yield lambda windows=windows: kernels.window_max(image, *windows)
     flat, index = x.reshape(1, 16), np.zeros((1, 16), np.int64)
+    windows = table, 1, (1, 2, 2), (1, 2, 2), (1, 1, 1), True, np.ones(32, dtype)
+    yield lambda windows=windows: kernels.window_mean(x, *windows, True)
     yield lambda: kernels.window_max_backward(flat, index, x.shape)
     yield lambda: kernels.window_sum(x, (0 * one,) * 3, whole, (np.ones(1, dtype),) * 3)
     yield lambda: kernels.unpool(flat, index, 16)

@@ -5,15 +5,28 @@ large window costs little more than reading it. Windows that follow a pattern al
 tables there, and small ones are summed place by place.
 """
 
+import math
+
 from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._record import empty
-from ._simd import lanes, load, load_part, read, splat, store, write, zeros
-from ._stride import bits, evens, first_pairs, last_pairs, load_range, odds, store_bits
+from ._simd import lanes, load, load_part, prefetch, read, splat, store, write, zeros
+from ._stride import (
+    AHEAD,
+    bits,
+    evens,
+    first_pairs,
+    larger_bits,
+    last_pairs,
+    load_each,
+    load_range,
+    odds,
+    store_bits,
+)
 from ._threads import policy
 
-__all__ = ["window_sum"]
+__all__ = ["window_mean", "window_sum"]
 
 _GROUPS = 16  # of rows of outputs for each thread, each with scratch of its own
 _FEW_PLACES = 18  # in a window, up to which its sum is made place by place
@@ -245,5 +258,79 @@ def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0), shape
     _window_sum(
         groups, work, x.reshape(-1), out.reshape(-1), *firsts, *lasts, *counts, before, along, size,
         outs, scratch(groups * pitch, x.dtype), pitch, rows, groups,
+    )  # fmt: skip
+    return out
+
+
+# ------------------------------------------------------------------ along tables
+
+_STRIP = 1024  # outputs that are one item of work; a multiple of all vectors' lanes
+_NS_TAP = 0.25  # nanoseconds for each element of a window
+
+
+@kernel(counted=False)
+def _shared(start, stop, x, out, divisors, size):
+    """Planes ``start`` to ``stop`` of x over ``divisors``."""
+    for plane in range(start, stop):
+        for j in range(0, size, lanes(x)):
+            n = min(lanes(x), size - j)
+            write(out, plane * size + j, n, read(x, plane * size + j, n) / load(divisors, j))
+
+
+@kernel(counted=False)
+def _window_mean(
+    start, stop, x, out, table, pitch, most, steps, alike, divisors, size, outs, planes, batch
+):  # fmt: skip
+    """Strips ``start`` to ``stop`` of outputs of ``batch`` planes; see ``window_mean``.
+
+    divisors     of the outputs, or none
+    size, outs   how many elements and outputs a plane has
+    """
+    lane, nothing = lanes(x), zeros(x)
+    strips = (batch * outs + _STRIP - 1) // _STRIP
+    for item in range(start, stop):
+        group, strip = item // strips, item % strips
+        base, count = group * batch * size, min(batch, planes - group * batch) * outs
+        for o in range(strip * _STRIP, min((strip + 1) * _STRIP, count), lane):
+            ahead, target = base + table[o] + AHEAD, group * batch * outs + o
+            for j in range(ahead, ahead + lane * size // outs, lane):
+                prefetch(x, j)
+            prefetch(out, target + AHEAD)
+            used, total = bits(0, count - o), nothing
+            for kz in range(most[0]):
+                in_z = used if alike else used & larger_bits(table, 2 * pitch + o, kz, x)
+                for ky in range(most[1]):
+                    in_y = in_z if alike else in_z & larger_bits(table, 3 * pitch + o, ky, x)
+                    at = base + kz * steps[0] + ky * steps[1]
+                    for kx in range(most[2]):
+                        taken = in_y if alike else in_y & larger_bits(table, 4 * pitch + o, kx, x)
+                        total += load_each(x, at + kx * steps[2], table, o, taken, nothing)
+            if divisors.size:
+                total = total / load(divisors, o)
+            store_bits(out, target, used, total)
+
+
+def window_mean(
+    x, table, batch, outs, most, steps, alike, divisors, before=False, shape=None
+):  # fmt: skip
+    """``window_sum`` along a table of windows, of small windows or such as lie side by side.
+
+    table, ..., alike   see ``window_max``
+    divisors            what sums are divided by, for as many planes as the table has, and a vector
+                        more; with ``before``, what the elements of a plane of x are
+    """
+    out = empty(shape or (len(x), *outs), x.dtype)
+    if not out.size:
+        return out
+    size, count = x[0].size, math.prod(outs)
+    flat = x.reshape(-1)
+    if before:
+        flat = empty(x.size, x.dtype)
+        _shared(len(x), x.size * 0.1, x.reshape(-1), flat, divisors, size)
+        divisors = divisors[:0]
+    items = -(-len(x) // batch) * -(-batch * count // _STRIP)
+    _window_mean(
+        items, out.size * (math.prod(most) * _NS_TAP + 0.1), flat, out.reshape(-1),
+        table.reshape(-1), table.shape[1], most, steps, alike, divisors, size, count, len(x), batch,
     )  # fmt: skip
     return out

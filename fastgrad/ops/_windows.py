@@ -131,6 +131,8 @@ class Windows(NamedTuple):
     alike: bool
 
 
+MOST_TABULATED = 1 << 18  # elements of a plane up to which there are tables
+_MOST_TAKEN = 4  # times that an element of x may be in a window's sum, for these to go by tables
 _LANES = 16  # most numbers of a vector: batches of planes fill vectors, and tables have one more
 
 
@@ -168,7 +170,10 @@ def windows_of_shares(size, outs):
 
 
 class Spans(NamedTuple):
-    """Where windows lie whose sums are taken, over counts; and which windows hold each place."""
+    """Where windows lie whose sums are taken, over counts; and which windows hold each place.
+
+    windows, back_windows   (tables of them, divisors), where ``window_mean`` is the faster
+    """
 
     firsts: tuple
     lasts: tuple
@@ -177,16 +182,36 @@ class Spans(NamedTuple):
     back_firsts: tuple
     back_lasts: tuple
     back_along: tuple
+    windows: tuple | None
+    back_windows: tuple | None
 
 
 def _spans(size, firsts, lasts, counts, along, back_along):
     place = [np.arange(n) for n in size]  # windows never go back: those of a place are neighbours
     back_firsts = [np.searchsorted(b, i, "right") for b, i in zip(lasts, place, strict=True)]
     back_lasts = [np.searchsorted(a, i, "right") for a, i in zip(firsts, place, strict=True)]
+    windows = back_windows = None
+    outs, count = tuple(map(len, firsts)), math.prod(size)
+    if 0 < count <= MOST_TABULATED and 0 < math.prod(outs) <= MOST_TABULATED:
+        divisors = (counts[0][:, None, None] * counts[1][:, None] * counts[2]).reshape(-1)
+        most = [int((b - a).max()) for a, b in zip(firsts, lasts, strict=True)]
+        if math.prod(outs) * math.prod(most) <= _MOST_TAKEN * count:
+            windows = _mean_of(size, firsts, lasts, divisors)
+        most = [int((b - a).max()) for a, b in zip(back_firsts, back_lasts, strict=True)]
+        if math.prod(most) <= (_MOST_TAKEN if back_along[0] == 0 else 1):
+            back_windows = _mean_of(outs, back_firsts, back_lasts, divisors)
     return Spans(
         tuple(firsts), tuple(lasts), counts, along, tuple(back_firsts), tuple(back_lasts),
-        back_along,
+        back_along, windows, back_windows,
     )  # fmt: skip
+
+
+def _mean_of(size, firsts, lasts, divisors):
+    """What ``window_mean`` wants of windows from ``firsts`` to ``lasts``."""
+    counts = [b - a for a, b in zip(firsts, lasts, strict=True)]
+    firsts = [np.minimum(a, n - 1) for a, n in zip(firsts, size, strict=True)]  # of empty ones too
+    windows = _tabulated(size, firsts, counts)
+    return *windows, np.pad(np.tile(divisors, windows.batch), (0, _LANES), constant_values=1)
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ from ..tensor import Tensor
 from ._family import T
 from ._pick import pick
 from ._windows import (
+    MOST_TABULATED,
     adaptive_outs,
     even_grid,
     grid,
@@ -34,7 +35,6 @@ __all__ = [
 
 _MOST_PLACES = 256  # in a window whose places the grid's kernels number
 _NARROW = 3  # outputs in a row that are too few for these kernels, with a stride of 2
-_MOST_ELEMENTS = 1 << 24  # in a plane whose elements a float32 numbers
 
 
 def _as_volume(x, lead, size):
@@ -134,7 +134,7 @@ def _by_tables(x, lead, size, windows, shape, return_indices):
 
 def _tabulated(x, size):
     """Whether ``_by_tables`` can take x."""
-    return x.dtype.kind == "f" and math.prod(size) <= _MOST_ELEMENTS
+    return x.dtype.kind == "f" and math.prod(size) <= MOST_TABULATED
 
 
 @lru_cache(maxsize=1024)
