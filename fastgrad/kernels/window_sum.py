@@ -2,7 +2,7 @@
 
 Rows of a window are summed first, whole rows at a time, then the columns of each window, so that a
 large window costs little more than reading it. Windows that follow a pattern along rows need no
-tables there, and small ones are summed place by place.
+tables there. Where an element is in few windows, ``window_mean`` sums them element by element.
 """
 
 import math
@@ -20,7 +20,6 @@ from ._stride import (
     larger_bits,
     last_pairs,
     load_each,
-    load_range,
     odds,
     store_bits,
 )
@@ -29,7 +28,6 @@ from ._threads import policy
 __all__ = ["window_mean", "window_sum"]
 
 _GROUPS = 16  # of rows of outputs for each thread, each with scratch of its own
-_FEW_PLACES = 18  # in a window, up to which its sum is made place by place
 _NS_MOVED = 0.15  # nanoseconds for each number read, row by row
 _NS_COLUMN = 1.0  # and for each along a window's row
 
@@ -57,38 +55,6 @@ def _sum_rows(x, at, sums, base, z_from, z_to, y_from, y_to, size, counts, befor
 
 
 @register_jitable(forceinline=True)
-def _sum_places(x, at, out, row, z_from, z_to, y_from, y_to, size, width, along):
-    """A row of outputs of small windows that are 1 or 2 columns apart, place by place."""
-    lane, nothing = lanes(x), zeros(x)
-    step, taps, left, _ = along
-    end = x.size - 2 * lane - taps - ((z_to - 1) * size[1] + y_to - 1) * size[2]
-    for o in range(0, width, lane):
-        n, first = min(lane, width - o), o * step - left
-        inside = first >= 0 and first + (n - 1) * step + taps <= size[2] and at + first <= end
-        total = nothing
-        for z in range(z_from, z_to):
-            for y in range(y_from, y_to):
-                i = at + (z * size[1] + y) * size[2] + first
-                for k in range(0, taps, step):
-                    low, high = -(first + k), size[2] - first - k
-                    if inside:
-                        a = load(x, i + k)
-                    else:
-                        a = load_range(x, i + k, low, high, nothing)
-                    if step == 1:
-                        total += a
-                        continue
-                    if inside:
-                        b = load(x, i + k + lane)
-                    else:
-                        b = load_range(x, i + k + lane, low - lane, high - lane, nothing)
-                    total += evens(a, b)
-                    if k + 1 < taps:
-                        total += odds(a, b)
-        write(out, row + o, n, total)
-
-
-@register_jitable(forceinline=True)
 def _sum_columns(sums, base, out, row, copies, width, firsts, lasts, along):
     """A row of outputs from the sums of columns, by tables; written ``copies`` times."""
     _, _, left, _ = along
@@ -106,8 +72,8 @@ def _sum_columns(sums, base, out, row, copies, width, firsts, lasts, along):
 
 
 @register_jitable(forceinline=True)
-def _sum_steps(sums, base, out, row, copies, width, along):
-    """``_sum_columns`` of windows that are 1 or 2 columns apart."""
+def _sum_steps(sums, base, out, row, copies, width, along, shares, scale, before):
+    """``_sum_columns`` of windows that are 1 or 2 columns apart; over counts if not ``before``."""
     lane = lanes(out)
     mode, taps, _, _ = along
     for o in range(0, width, lane):
@@ -122,8 +88,11 @@ def _sum_steps(sums, base, out, row, copies, width, along):
                 total += evens(a, b)
                 if k + 1 < taps:
                     total += odds(a, b)
+        n = min(lane, width - o)
+        if not before:
+            total = total / (load_part(shares, o, n, 1.0) * splat(out, scale))
         for copy in range(copies):
-            write(out, row + copy * width + o, min(lane, width - o), total)
+            write(out, row + copy * width + o, n, total)
 
 
 @register_jitable(forceinline=True)
@@ -203,10 +172,7 @@ def _window_sum(
             ):  # fmt: skip
                 copies += 1
             at, z_from, z_to = plane * plane_size, z_firsts[oz], z_lasts[oz]
-            near = mode in (1, 2) and (z_to - z_from) * (y_to - y_from) * taps <= _FEW_PLACES
-            if not before and near:
-                _sum_places(x, at, out, row, z_from, z_to, y_from, y_to, size, outs[2], along)
-            elif before and mode == 3 and taps <= 2 and padding == 0:
+            if before and mode == 3 and taps <= 2 and padding == 0:
                 _spread_pairs(
                     x, at, out, row, copies, z_from, z_to, y_from, y_to, size, counts, outs[2],
                     along,
@@ -220,8 +186,11 @@ def _window_sum(
                 elif mode == 3:
                     _sum_pairs(sums, base, out, row, copies, outs[2], along)
                 else:
-                    _sum_steps(sums, base, out, row, copies, outs[2], along)
-            if not before:
+                    scale = 1.0 if before else counts[0][oz] * counts[1][oy]
+                    _sum_steps(
+                        sums, base, out, row, copies, outs[2], along, counts[2], scale, before
+                    )
+            if mode == 0 and not before:
                 _divide(out, row, outs[2], counts[2], counts[0][oz] * counts[1][oy])
             item, oy = item + copies, oy + copies
             if oy == outs[1]:
