@@ -317,11 +317,10 @@ def _spread_fours(start, stop, grad, position, grad_x, pitch, geometry):
                     more, b_bits = lane, bits(0, rest - lane)
                 a_bits = bits(0, rest)
                 place = load_bytes(position, _GUARD + places + o, grad)
-                a, b = (
-                    if_equal(place, nothing, value, nothing),
-                    if_equal(place, one, value, nothing),
-                )
-                c, d = if_equal(place, two, value, nothing), if_equal(place, three, value, nothing)
+                a = if_equal(place, nothing, value, nothing)
+                b = if_equal(place, one, value, nothing)
+                c = if_equal(place, two, value, nothing)
+                d = if_equal(place, three, value, nothing)
                 at = corner + 2 * o
                 for i in range(at, at + 2 * ahead, lane):
                     prefetch(grad_x, i + AHEAD)
@@ -475,10 +474,8 @@ def max_pool_backward(grad, position, geometry, shape=None):
     if not grad_x.size:
         return grad_x
     flat = grad.reshape(-1), position, grad_x.reshape(-1)
-    (pitch, kind), work = (
-        _plan(geometry, 64 // grad.itemsize),
-        (grad.size + grad_x.size) * _NS_MOVED,
-    )
+    pitch, kind = _plan(geometry, 64 // grad.itemsize)
+    work = (grad.size + grad_x.size) * _NS_MOVED
     strips = len(grad) * outs[0] * -(-outs[1] // _STRIP)
     if kind == _FOURS:
         _spread_fours(strips, work, *flat, pitch, geometry)

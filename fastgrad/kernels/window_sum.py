@@ -262,7 +262,7 @@ def _window_mean(
         base, count = group * batch * size, min(batch, planes - group * batch) * outs
         for o in range(strip * _STRIP, min((strip + 1) * _STRIP, count), lane):
             ahead, target = base + table[o] + AHEAD, group * batch * outs + o
-            for j in range(ahead, ahead + lane * size // outs, lane):
+            for j in range(ahead, ahead + min(lane * size // outs, AHEAD), lane):
                 prefetch(x, j)
             prefetch(out, target + AHEAD)
             used, total = bits(0, count - o), nothing

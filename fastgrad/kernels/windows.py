@@ -199,7 +199,7 @@ def _window_max(
         base, count = group * batch * size, min(batch, planes - group * batch) * outs
         for o in range(strip * _STRIP, min((strip + 1) * _STRIP, count), lane):
             ahead = base + table[o] + AHEAD
-            for j in range(ahead, ahead + lane * size // outs, lane):
+            for j in range(ahead, ahead + min(lane * size // outs, AHEAD), lane):
                 prefetch(x, j)
             used = bits(0, count - o)
             best, place = nothing, zeros(x)
@@ -261,7 +261,7 @@ def window_max(x, table, batch, outs, most, steps, alike, shape=None):
     if not out.size:
         return out, index
     flat = x.reshape(-1), out.reshape(-1), index.reshape(-1)
-    if size >= _LONG and math.prod(most) == size:
+    if count == 1 and math.prod(most) == size >= _LONG:
         _plane_max(len(x), x.size * 0.1 + len(x) * 10.0, *flat, size)
     else:
         items = -(-len(x) // batch) * -(-batch * count // _STRIP)
