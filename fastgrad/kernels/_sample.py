@@ -12,12 +12,12 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ._llvm import (
-    INT1,
     INT32,
     INT64,
     Expr,
     call_llvm,
     constant,
+    gather,
     lane_mask,
     masked_load,
     masked_store,
@@ -151,7 +151,7 @@ def _index(builder, row, column, width):
 def _gather(builder, data, at, kind):
     """``data[at]`` of elements of the vector type ``kind``."""
     size = 4 if suffix(kind.element) == "f32" else 8
-    return _gather_words(builder, data, at, kind, size, suffix(kind))
+    return gather(builder, data, at, kind, size)
 
 
 def _pairs(builder, data, at, kind):
@@ -163,24 +163,10 @@ def _pairs(builder, data, at, kind):
     words = ir.VectorType(INT64, half)
     for first in (0, half):
         part = builder.shuffle_vector(at, at, _lanes(range(first, first + half)))
-        word = _gather_words(builder, data, part, words, 4, f"v{half}i64")
+        word = gather(builder, data, part, words, 4)
         halves.append(builder.bitcast(word, kind))
     picks = (_lanes(range(first, 2 * kind.count, 2)) for first in (0, 1))
     return tuple(Expr(builder, builder.shuffle_vector(*halves, pick)) for pick in picks)
-
-
-def _gather_words(builder, data, at, kind, size, name):
-    """Values of the vector type ``kind``, from ``size · at`` bytes after ``data`` each."""
-    wide = ir.VectorType(INT64, kind.count)
-    start = splat_value(builder, builder.ptrtoint(data, INT64), wide)
-    offset = builder.mul(builder.sext(at, wide), constant(wide, size))
-    places = builder.inttoptr(
-        builder.add(start, offset), ir.VectorType(ir.PointerType(ir.IntType(8)), kind.count)
-    )
-    everywhere = ir.Constant(ir.VectorType(INT1, kind.count), [INT1(1)] * kind.count)
-    nothing = ir.Constant(kind, ir.Undefined)
-    name = f"llvm.masked.gather.{name}.v{kind.count}p0"
-    return call_llvm(builder, name, kind, places, INT32(4), everywhere, nothing)
 
 
 def _lanes(positions):

@@ -13,13 +13,15 @@ from numba.extending import register_jitable
 
 from ._jit import kernel
 from ._record import empty
-from ._simd import if_equal, lanes, load, splat, zeros
+from ._simd import if_equal, lanes, load, prefetch, splat, zeros
 from ._stride import (
+    AHEAD,
     bits,
+    clear,
     equal_bits,
     evens,
     first_pairs,
-    if_larger,
+    larger_of,
     last_pairs,
     load_bits,
     load_bytes,
@@ -35,12 +37,6 @@ _GUARD = 64  # bytes around the places, so that any whole vector of them can be 
 _STRIP = 16  # rows of outputs that are one item of work; an even number
 _NS_PLACE = 0.06  # nanoseconds for each place of a window of an output
 _NS_MOVED = 0.1  # and for each number read or written
-
-
-@register_jitable(forceinline=True)
-def _larger(best, place, value, number):
-    """(best, place) with ``value``, of place ``number``, where that is larger."""
-    return if_larger(value, best, value, best), if_larger(value, best, number, place)
 
 
 @register_jitable(forceinline=True)
@@ -84,10 +80,10 @@ def _largest(x, plane, z_from, y_from, x_from, two, n, geometry):
                     else:
                         low, high = low - more_x, high - more_x if b_in else 0
                         b = load_range(x, at + j + more, low, high, nothing)
-                    best, place = _larger(best, place, evens(a, b), splat(x, number + k))
+                    best, place = larger_of(best, place, evens(a, b), splat(x, number + k))
                     a = odds(a, b)
                 if step == 1 or (k + 1 < window[2] and taps == 2):
-                    best, place = _larger(best, place, a, splat(x, number + k + taps - 1))
+                    best, place = larger_of(best, place, a, splat(x, number + k + taps - 1))
     return best, place
 
 
@@ -166,7 +162,7 @@ def _strip_of_steps(x, out, position, plane, oz, first, last, pitch, geometry):
                         else:
                             low, high = -(x_from + k), size[2] - x_from - k
                             value = load_range(x, i + k, low, high, splat(x, -np.inf))
-                        best, place = _larger(best, place, value, number)
+                        best, place = larger_of(best, place, value, number)
                         number += one
             _put(out, position, best, place, row + o, places + o, n, False)
             if _all_small(out, best, n, False):
@@ -211,19 +207,19 @@ def _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry):
                             a = load_range(x, i + k, low, high, nothing)
                             low, high = low - more_x, high - more_x
                             b = load_range(x, i + k + more, low, high, nothing)
-                        best, place = _larger(best, place, evens(a, b), number)
+                        best, place = larger_of(best, place, evens(a, b), number)
                         number += one
                         if k + 1 < window[2]:
-                            best, place = _larger(best, place, odds(a, b), number)
+                            best, place = larger_of(best, place, odds(a, b), number)
                             number += one
             _put(out, position, best, place, row + o, places + o, n, two)
             if _all_small(out, best, n, two):
                 _block(x, out, position, plane, oz, oy, o, two, row, places, geometry)
 
 
-@kernel
+@kernel(counted=False)
 def _max_pool_forward(start, stop, x, out, position, pitch, geometry):
-    """Strips ``start`` to ``stop`` of rows of outputs; ``pitch``: see ``_pitch``."""
+    """Strips ``start`` to ``stop`` of rows of outputs; ``pitch``: see ``_plan``."""
     outs, stride = geometry[1], geometry[3]
     strips = (outs[1] + _STRIP - 1) // _STRIP
     for item in range(start, stop):
@@ -236,7 +232,7 @@ def _max_pool_forward(start, stop, x, out, position, pitch, geometry):
             _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry)
 
 
-@kernel
+@kernel(counted=False)
 def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
     """``_max_pool_forward`` for windows of 2 · 2 that are all in x, with a stride of 2 along rows.
 
@@ -245,7 +241,7 @@ def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
     size, outs, _, stride, _, _ = geometry
     lane, pairs = lanes(x), pitch[1] < lanes(x)
     step = 2 if pairs else 1
-    end = x.size - lane - size[2]
+    end, ahead = x.size - lane - size[2], min(size[2], 4 * lane)
     strips = (outs[1] + _STRIP - 1) // _STRIP
     for item in range(start, stop):
         plane, first = item // strips, item % strips * _STRIP
@@ -257,15 +253,17 @@ def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
             more = stride[1] * size[2] if two else lane
             for o in range(0, outs[2], lane):
                 n, i = min(lane, outs[2] - o), at + 2 * o
+                for j in range(i, i + 2 * ahead, lane):
+                    prefetch(x, j + AHEAD)
                 if i + more > end:
                     _block(x, out, position, plane, 0, oy, o, two, row, places, geometry)
                     continue
                 a, b = load(x, i), load(x, i + more)
                 c, d = load(x, i + size[2]), load(x, i + more + size[2])
                 zero, one = zeros(x), splat(x, 1)
-                upper, left = _larger(evens(a, b), zero, odds(a, b), one)
-                lower, right = _larger(evens(c, d), zero, odds(c, d), one)
-                best, place = _larger(upper, left, lower, right + splat(x, 2))
+                upper, left = larger_of(evens(a, b), zero, odds(a, b), one)
+                lower, right = larger_of(evens(c, d), zero, odds(c, d), one)
+                best, place = larger_of(upper, left, lower, right + splat(x, 2))
                 _put(out, position, best, place, row + o, places + o, n, two)
                 if _all_small(out, best, n, two):
                     _block(x, out, position, plane, 0, oy, o, two, row, places, geometry)
@@ -274,69 +272,121 @@ def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
             )  # fmt: skip
 
 
-@kernel
-def _spread_apart(start, stop, grad, position, grad_x, covered, pitch, geometry):
+@register_jitable(forceinline=True)
+def _clear(grad_x, plane, oz, first, last, tiled, geometry):
+    """Zeros in what ``_spread_apart`` leaves out of the part of x that a strip of outputs has.
+
+    tiled   whether windows lie close together: then that is only what follows the last ones
+    """
+    size, outs, _, stride, padding, _ = geometry
+    z_from, z_to = oz * stride[0] - padding[0], (oz + 1) * stride[0] - padding[0]
+    y_from, y_to = first * stride[1] - padding[1], last * stride[1] - padding[1]
+    z_end = size[0] if oz + 1 == outs[0] else z_to
+    y_end = size[1] if last == outs[1] else y_to
+    for z in range(max(z_from, 0) if oz else 0, z_end):
+        row = plane * size[0] + z
+        y = y_to if tiled and z < z_to else max(y_from, 0) if first else 0
+        clear(grad_x, (row * size[1] + y) * size[2], (y_end - y) * size[2])
+
+
+@kernel(counted=False)
+def _spread_fours(start, stop, grad, position, grad_x, pitch, geometry):
+    """``_spread_apart`` for the windows of ``_max_pool_fours``."""
+    size, outs, _, stride, _, _ = geometry
+    lane, nothing = lanes(grad), zeros(grad)
+    half, pairs = lane // 2, pitch[1] < lane
+    one, two, three = splat(grad, 1), splat(grad, 2), splat(grad, 3)
+    strips, width = (outs[1] + _STRIP - 1) // _STRIP, (size[2] + 1) // 2
+    step, ahead = 2 if pairs else 1, min(size[2], 4 * lane)
+    for item in range(start, stop):
+        plane, first = item // strips, item % strips * _STRIP
+        last = min(first + _STRIP, outs[1])
+        _clear(grad_x, plane, 0, first, last, stride[1] == 2, geometry)
+        for oy in range(first, last, step):
+            row, places = (plane * outs[1] + oy) * outs[2], (plane * pitch[0] + oy) * pitch[1]
+            corner = (plane * size[1] + oy * stride[1]) * size[2]
+            both = pairs and oy + 1 < last
+            for o in range(0, width, lane):  # all of x's row, past the last window too
+                n, rest = min(lane, max(outs[2] - o, 0)), size[2] - 2 * o
+                value = load_bits(grad, row + o, bits(0, n), nothing)
+                if pairs:
+                    below = bits(half, half + n) if both else 0
+                    value = load_bits(grad, row + n - half, below, value)
+                    more, b_bits = stride[1] * size[2], bits(0, rest) if both else 0
+                else:
+                    more, b_bits = lane, bits(0, rest - lane)
+                a_bits = bits(0, rest)
+                place = load_bytes(position, _GUARD + places + o, grad)
+                a = if_equal(place, nothing, value, nothing)
+                b = if_equal(place, one, value, nothing)
+                c = if_equal(place, two, value, nothing)
+                d = if_equal(place, three, value, nothing)
+                at = corner + 2 * o
+                for i in range(at, at + 2 * ahead, lane):
+                    prefetch(grad_x, i + AHEAD)
+                store_bits(grad_x, at, a_bits, first_pairs(a, b))
+                store_bits(grad_x, at + more, b_bits, last_pairs(a, b))
+                at += size[2]
+                store_bits(grad_x, at, a_bits, first_pairs(c, d))
+                store_bits(grad_x, at + more, b_bits, last_pairs(c, d))
+
+
+@kernel(counted=False)
+def _spread_apart(start, stop, grad, position, grad_x, tiled, pitch, geometry):
     """Strips ``start`` to ``stop`` of rows of outputs send their gradients to x's.
 
-    No windows have an element in common, and the stride along rows is 2.
-    covered   whether every element of x is in a window
+    No windows have an element in common, and the stride along rows is 2; ``tiled``: see ``_clear``.
     """
     size, outs, window, stride, padding, dilation = geometry
     lane, nothing = lanes(grad), zeros(grad)
     half, pairs = lane // 2, pitch[1] < lane
-    strips = (outs[1] + _STRIP - 1) // _STRIP
+    strips, width = (outs[1] + _STRIP - 1) // _STRIP, (size[2] + padding[2] + 1) // 2
     for item in range(start, stop):
-        over, strip = item // strips, item % strips
+        over, first = item // strips, item % strips * _STRIP
         plane, oz = over // outs[0], over % outs[0]
-        first = strip * _STRIP
         last = min(first + _STRIP, outs[1])
-        if not covered:
-            z_to = size[0] if oz + 1 == outs[0] else (oz + 1) * stride[0] - padding[0]
-            y_to = size[1] if last == outs[1] else last * stride[1] - padding[1]
-            y_from = max(first * stride[1] - padding[1], 0) if first else 0
-            for z in range(max(oz * stride[0] - padding[0], 0) if oz else 0, z_to):
-                at = (plane * size[0] + z) * size[1]
-                for i in range((at + y_from) * size[2], (at + y_to) * size[2]):
-                    grad_x[i] = 0.0
+        _clear(grad_x, plane, oz, first, last, tiled, geometry)
         for oy in range(first, last, 2 if pairs else 1):
             two = pairs and oy + 1 < last
             row, places = (over * outs[1] + oy) * outs[2], (over * pitch[0] + oy) * pitch[1]
+            z_from, y_from = oz * stride[0] - padding[0], oy * stride[1] - padding[1]
+            corner = ((plane * size[0] + z_from) * size[1] + y_from) * size[2] - padding[2]
             more_y = stride[1] if two else 0
             more_x = 0 if pairs else lane
-            for o in range(0, outs[2], lane):
-                n, x = min(lane, outs[2] - o), 2 * o - padding[2]
+            for o in range(0, width, lane):  # all of x's row, past the last window too
+                n, x = min(lane, max(outs[2] - o, 0)), 2 * o - padding[2]
                 value = load_bits(grad, row + o, bits(0, n), nothing)
-                if two:
-                    value = load_bits(grad, row + n - half, bits(half, half + n), value)
+                below = bits(half, half + n) if two else 0
+                value = load_bits(grad, row + n - half, below, value)
                 place = load_bytes(position, _GUARD + places + o, grad)
                 a_bits = bits(-x, size[2] - x)
                 b_bits = bits(-x - more_x, size[2] - x - more_x) if two or not pairs else 0
                 for kz in range(window[0]):
-                    z = oz * stride[0] - padding[0] + kz * dilation[0]
-                    if z < 0 or z >= size[0]:
-                        continue
+                    z = z_from + kz * dilation[0]
                     for ky in range(window[1]):
-                        y = oy * stride[1] - padding[1] + ky * dilation[1]
-                        at = ((plane * size[0] + z) * size[1] + y) * size[2] + x
+                        y = y_from + ky * dilation[1]
+                        up = 0 <= z < size[0] and 0 <= y < size[1]
+                        down = 0 <= z < size[0] and 0 <= y + more_y < size[1]
+                        at = corner + (kz * dilation[0] * size[1] + ky * dilation[1]) * size[2]
+                        at += 2 * o
+                        prefetch(grad_x, at + AHEAD)
+                        prefetch(grad_x, at + AHEAD + lane)
                         number = splat(grad, (kz * window[1] + ky) * window[2])
                         even, odd = if_equal(place, number, value, nothing), nothing
                         if window[2] == 2:
                             odd = if_equal(place, number + splat(grad, 1), value, nothing)
-                        if 0 <= y < size[1]:
-                            store_bits(grad_x, at, a_bits, first_pairs(even, odd))
-                        if 0 <= y + more_y < size[1]:
-                            at += more_y * size[2] + more_x
-                            store_bits(grad_x, at, b_bits, last_pairs(even, odd))
+                        store_bits(grad_x, at, a_bits if up else 0, first_pairs(even, odd))
+                        at += more_y * size[2] + more_x
+                        store_bits(grad_x, at, b_bits if down else 0, last_pairs(even, odd))
 
 
-@kernel
+@kernel(counted=False)
 def _spread(start, stop, grad, position, grad_x, offset, pitch, geometry):
     """Planes ``start`` to ``stop`` of x's gradient: outputs' are added where their largest was."""
     size, outs, _, stride, padding, _ = geometry
     n = size[0] * size[1] * size[2]
     for plane in range(start, stop):
-        for j in range(plane * n, (plane + 1) * n):
-            grad_x[j] = 0.0
+        clear(grad_x, plane * n, n)
         for i in range(outs[0] * outs[1]):
             oz, oy = i // outs[1], i % outs[1]
             z, y = oz * stride[0] - padding[0], oy * stride[1] - padding[1]
@@ -348,7 +398,7 @@ def _spread(start, stop, grad, position, grad_x, offset, pitch, geometry):
                 grad_x[place] += grad[np.uint64(source + o)]
 
 
-@kernel
+@kernel(counted=False)
 def _index(start, stop, position, index, offset, pitch, geometry):
     """Rows ``start`` to ``stop`` of the flat index in x's plane of each output."""
     size, outs, _, stride, padding, _ = geometry
@@ -364,12 +414,29 @@ def _index(start, stop, position, index, offset, pitch, geometry):
 # ------------------------------------------------------------------ launches
 
 
-def _pitch(geometry, lane):
-    """(rows of places in a slice, bytes in a row of them): two rows may be one vector."""
-    _, (_, height, width), _, (*_, step), *_ = geometry
-    if step == 2 and width <= lane // 2:
-        return height + height % 2, lane // 2
-    return height, -(-width // lane) * lane
+_GENERAL, _APART, _FOURS = range(3)  # windows of any kind; with nothing in common; see below
+
+
+@lru_cache(maxsize=1024)
+def _plan(geometry, lane):
+    """(rows of places in a slice, bytes in a row of them), and the kind of the windows.
+
+    Two rows of places may be one vector. ``_FOURS`` are windows of 2 · 2 that are all in x, two
+    apart along rows.
+    """
+    size, outs, window, stride, padding, dilation = geometry
+    height, width = outs[1:]
+    if stride[2] == 2 and max(2 * width, size[2] + padding[2]) <= lane:
+        pitch = height + height % 2, lane // 2
+    else:
+        pitch = height, -(-width // lane) * lane
+    extents = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    if stride[2] != 2 or any(e > s for e, s in zip(extents, stride, strict=True)):
+        return pitch, _GENERAL
+    last = [(o - 1) * s + e for o, s, e in zip(outs, stride, extents, strict=True)]
+    inside = padding == (0, 0, 0) and all(e <= n for e, n in zip(last, size, strict=True))
+    fours = inside and size[0] == outs[0] == 1 and window == tuple(extents) == (1, 2, 2)
+    return pitch, _FOURS if fours else _APART
 
 
 @lru_cache(maxsize=1024)
@@ -380,20 +447,6 @@ def _offsets(geometry):
     return ((z[:, None, None] * size[1] + y[:, None]) * size[2] + x).reshape(-1)
 
 
-def _are_fours(geometry):
-    """Whether windows are 2 · 2, all in x, two apart along rows."""
-    size, outs, window, stride, padding, dilation = geometry
-    return (
-        size[0] == outs[0] == 1
-        and window == (1, 2, 2)
-        and dilation[1:] == (1, 1)
-        and stride[2] == 2
-        and padding == (0, 0, 0)
-        and 2 * outs[2] <= size[2]
-        and (outs[1] - 1) * stride[1] + 2 <= size[1]
-    )
-
-
 def max_pool_forward(x, geometry, shape=None):
     """(the largest element of each window of x (planes, depth, height, width), their places).
 
@@ -402,33 +455,33 @@ def max_pool_forward(x, geometry, shape=None):
     result gets ``shape``, if given.
     """
     _, outs, window, *_ = geometry
-    pitch = _pitch(geometry, 64 // x.itemsize)
+    pitch, kind = _plan(geometry, 64 // x.itemsize)
     slices = len(x) * outs[0]
     out = empty(shape or (len(x), *outs), x.dtype)
     position = empty(slices * pitch[0] * pitch[1] + 2 * _GUARD, np.uint8)
     if out.size:
         work = out.size * (window[0] * window[1] * window[2] * _NS_PLACE) + x.size * _NS_MOVED
         flat = x.reshape(-1), out.reshape(-1), position
-        run = _max_pool_fours if _are_fours(geometry) else _max_pool_forward
+        run = _max_pool_fours if kind == _FOURS else _max_pool_forward
         run(slices * -(-outs[1] // _STRIP), work, *flat, pitch, geometry)
     return out, position
 
 
 def max_pool_backward(grad, position, geometry, shape=None):
     """x's gradient, of ``shape`` if given: sums over the windows whose largest an element is."""
-    size, outs, window, stride, padding, dilation = geometry
+    size, outs, window, stride, _, dilation = geometry
     grad_x = empty(shape or (len(grad), *size), grad.dtype)
     if not grad_x.size:
         return grad_x
     flat = grad.reshape(-1), position, grad_x.reshape(-1)
-    pitch, work = _pitch(geometry, 64 // grad.itemsize), (grad.size + grad_x.size) * _NS_MOVED
-    extents = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
-    if stride[2] == 2 and all(e <= s for e, s in zip(extents, stride, strict=True)):
-        covered = window == stride and all(
-            o * s - p >= n for o, s, p, n in zip(outs, stride, padding, size, strict=True)
-        )
-        strips = len(grad) * outs[0] * -(-outs[1] // _STRIP)
-        _spread_apart(strips, work, *flat, covered, pitch, geometry)
+    pitch, kind = _plan(geometry, 64 // grad.itemsize)
+    work = (grad.size + grad_x.size) * _NS_MOVED
+    strips = len(grad) * outs[0] * -(-outs[1] // _STRIP)
+    if kind == _FOURS:
+        _spread_fours(strips, work, *flat, pitch, geometry)
+    elif kind == _APART:
+        tiled = window[:2] == stride[:2] and dilation[:2] == (1, 1)
+        _spread_apart(strips, work, *flat, tiled, pitch, geometry)
     else:
         work += grad.size * 2.0
         _spread(len(grad), work, *flat, _offsets(geometry), pitch, geometry)
@@ -443,7 +496,7 @@ def max_pool_index(position, geometry, planes, dtype):
     _, outs, *_ = geometry
     index = empty((planes, *outs), np.int64)
     if index.size:
-        pitch = _pitch(geometry, 64 // np.dtype(dtype).itemsize)
+        pitch, _ = _plan(geometry, 64 // np.dtype(dtype).itemsize)
         flat = position, index.reshape(-1), _offsets(geometry)
         _index(planes * outs[0] * outs[1], index.size, *flat, pitch, geometry)
     return index
