@@ -77,7 +77,7 @@ _SLACK = 64  # elements after a frame or a panel that vectors may reach
 _NS_STEP, _NS_COPY = 1 / 70, 0.3
 
 
-@kernel
+@kernel(counted=False)
 def _arrange(start, stop, weight, sizes, phases, taps, steps, strips):
     """Strips ``start`` to ``stop`` of the weights: for each step of depth, a row's weights.
 
@@ -204,7 +204,7 @@ def _packed_panel(
 # ------------------------------------------------------------------ items
 
 
-@kernel(chunks=1)
+@kernel(chunks=1, counted=False)
 def _convolve(
     start, stop, tile, x, strips, bias, biased, relu, sizes, phases, offsets, out, space, size,
     frame_size, runs, items, blocks,
@@ -232,12 +232,11 @@ def _convolve(
             else:
                 fill_frame(x, source, sizes, top, space, frame)
             for f in range(len(phases)):
-                phase = phases[f]
-                high, wide = phase[COUNT_H], phase[COUNT_W]
-                rows = min(band_rows, phase[COUNT_D] - top)
-                depth = sizes[CHANNELS] * phase[TAPS]
-                at = owner * sizes[ROWS] * plane + phase[PLACE] + out_place(sizes, top, 0, 0)
-                strips_at = phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
+                high, wide, offsets_at = phases[f, COUNT_H], phases[f, COUNT_W], phases[f, OFFSETS]
+                rows = min(band_rows, phases[f, COUNT_D] - top)
+                depth = sizes[CHANNELS] * phases[f, TAPS]
+                at = owner * sizes[ROWS] * plane + phases[f, PLACE] + out_place(sizes, top, 0, 0)
+                strips_at = phases[f, WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
                 if sizes[MODE] == PACKED:
                     pixels = rows * high * wide
                     together = pixels if sizes[DENSE] else width  # whose sums are under way at once
@@ -246,14 +245,14 @@ def _convolve(
                             for first in range(begin, min(pixels, begin + together), width):
                                 _packed_panel(
                                     tile, strips, strips_at, bias, group * sizes[ROWS], biased,
-                                    relu, sizes, offsets, phase[OFFSETS], depth, k, high, wide,
+                                    relu, sizes, offsets, offsets_at, depth, k, high, wide,
                                     first, min(width, pixels - first), x, source, space, frame,
                                     panel, results, runs, block * 3 * width, out, at,
                                 )  # fmt: skip
                 elif rows > 0:
                     direct_phase(
                         tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes,
-                        offsets, phase[OFFSETS], depth, rows, high, wide, space, frame, results,
+                        offsets, offsets_at, depth, rows, high, wide, space, frame, results,
                         out, at,
                     )  # fmt: skip
 
