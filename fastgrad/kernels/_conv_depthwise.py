@@ -22,7 +22,6 @@ from ._simd import (
     lane_sum,
     lanes,
     load,
-    load_bits,
     load_splat,
     maximum,
     splat,
@@ -30,6 +29,7 @@ from ._simd import (
     write,
     zeros,
 )
+from ._stride import load_bits
 
 _GROUP, _BLOCK, _SPAN = 5, 3, 4  # numbers of a group, of a block before its bits, of a span
 _TOGETHER = 4  # vectors of a group: as many chains of multiply-adds
@@ -138,12 +138,14 @@ def _plan(source, kernel, out, stride, low, dilation, lane, together):
 
 @register_jitable(forceinline=True)
 def _add_tap(x, at, second, third, fourth, bits, factor, sums):
-    a, b, c, d = sums
+    """Add a tap to the sums of four vectors, the others at distances from the first."""
+    none = zeros(x)
     return (
-        fma(factor, load_bits(x, at, bits), a), fma(factor, load_bits(x, at + second, bits), b),
-        fma(factor, load_bits(x, at + third, bits), c),
-        fma(factor, load_bits(x, at + fourth, bits), d),
-    )  # fmt: skip
+        fma(factor, load_bits(x, at, bits, none), sums[0]),
+        fma(factor, load_bits(x, at + second, bits, none), sums[1]),
+        fma(factor, load_bits(x, at + third, bits, none), sums[2]),
+        fma(factor, load_bits(x, at + fourth, bits, none), sums[3]),
+    )
 
 
 @kernel(chunks=1, counted=False)
@@ -231,13 +233,14 @@ def _add_lines(
     lane = lanes(grad)
     p, q, r = element(blocks, bits), element(blocks, bits + 1), element(blocks, bits + 2)
     s, t, u = load(sums, sums_at), load(sums, sums_at + lane), load(sums, sums_at + 2 * lane)
+    none = zeros(x)
     for _ in range(lines):
-        a = load_bits(grad, grad_at, inside)
-        s = fma(a, load_bits(x, at, p), s)
+        a = load_bits(grad, grad_at, inside, none)
+        s = fma(a, load_bits(x, at, p, none), s)
         if q:
-            t = fma(a, load_bits(x, at + step, q), t)
+            t = fma(a, load_bits(x, at + step, q, none), t)
         if r:
-            u = fma(a, load_bits(x, at + 2 * step, r), u)
+            u = fma(a, load_bits(x, at + 2 * step, r, none), u)
         grad_at += wide
         at += line
     store(sums, sums_at, s)

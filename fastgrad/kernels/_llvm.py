@@ -50,12 +50,6 @@ def lane_mask(builder, count, kind):
     return builder.icmp_signed("<", index, splat_value(builder, count, ints))
 
 
-def mask_of(builder, bits, kind):
-    """Whether bit i of an integer is set, for each lane i of the LLVM vector type ``kind``."""
-    bits = builder.trunc(bits, ir.IntType(kind.count))
-    return builder.bitcast(bits, ir.VectorType(ir.IntType(1), kind.count))
-
-
 def masked_load(builder, pointer, mask, fill):
     kind = fill.type
     pointer = builder.bitcast(pointer, kind.as_pointer())

@@ -33,7 +33,6 @@ from ._llvm import (
     call_llvm,
     constant,
     lane_mask,
-    mask_of,
     masked_load,
     masked_store,
     plain_load,
@@ -216,30 +215,6 @@ def load_part(typing_context, x, index, count, fill):
         return masked_load(builder, pointer, mask, splat_value(builder, fill, kind))
 
     return Vector(x.dtype)(x, types.int64, types.int64, fill), codegen
-
-
-@register_jitable
-def between(x, begin, end):
-    """Bits for ``load_bits``: of the lanes from ``begin`` to ``end - 1``."""
-    most = lanes(x)
-    end = min(max(end, 0), most)
-    return (1 << end) - (1 << min(max(begin, 0), end))
-
-
-@intrinsic
-def load_bits(typing_context, x, index, bits):
-    """``x[index : index + lanes]`` in the lanes whose bit is set, 0 in the others.
-
-    Of what is outside these lanes, nothing is read.
-    """
-
-    def codegen(context, builder, sig, args):
-        array, index, bits = args
-        kind = vector_of(x.dtype)
-        pointer = _pointer(context, builder, sig.args[0], array, index)
-        return masked_load(builder, pointer, mask_of(builder, bits, kind), constant(kind, 0.0))
-
-    return Vector(x.dtype)(x, types.int64, types.int64), codegen
 
 
 @intrinsic
