@@ -89,10 +89,21 @@ def test_initial_values():
         (lambda: nn.Conv2d(4, 3, 3, padding="full"), "padding is 'full'"),
         (lambda: nn.Conv2d(4, 3, 3, 2, padding="same"), "'same' is for stride 1"),
         (lambda: nn.Conv2d(4, 3, (3, 3, 3)), "expected an int or 2 ints"),
+        (lambda: nn.Conv2d(4, 3, 0), "Conv2d: kernel_size is 0"),
+        (lambda: nn.Conv2d(4, 3, 1.5), "Conv2d: kernel_size is 1.5"),
+        (lambda: nn.Conv2d(4, 3, 3, 0), "Conv2d: stride is 0"),
+        (lambda: nn.Conv2d(4, 3, 3, 1, -1), "Conv2d: padding is -1"),
+        (lambda: nn.Conv2d("4", 3, 3), "Conv2d: in_channels is '4'"),
+        (lambda: nn.Conv2d(4, -3, 3), "Conv2d: out_channels is -3"),
+        (lambda: nn.ConvTranspose2d(4, 3, 3, padding="same"), "ConvTranspose2d: padding is 'same'"),
+        (
+            lambda: nn.ConvTranspose1d(1, 1, 3, 2)(fg.zeros(1, 1, 4), 20),
+            r"output_size is 20; .* \(9,\) to \(10,\)",
+        ),
     ],
 )
 def test_wrong_arguments(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make()
 
 

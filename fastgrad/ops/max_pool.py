@@ -9,7 +9,7 @@ from .. import random
 from ..backend import K, contiguous
 from ..lifting import op
 from ..tensor import Tensor
-from ._family import T
+from ._family import T, shape_of
 from ._pick import pick
 from ._windows import (
     adaptive_outs,
@@ -89,7 +89,8 @@ def _at(x, indices, lead, size):
 
 def _largest(x, lead, rank, size, outs, where, return_indices):
     """The largest of windows of any kind: ``where`` are (starts, counts, steps)."""
-    _check_type(x)
+    if x.dtype.kind not in "fiu":
+        raise TypeError(f"max_pool{rank}d: expected numbers, got {x.dtype}")
     shape = lead + outs_of(outs, rank)
     if not math.prod(shape):
         indices = Tensor(np.zeros(shape, np.int64))
@@ -100,12 +101,7 @@ def _largest(x, lead, rank, size, outs, where, return_indices):
     return (values, indices) if return_indices else values
 
 
-def _check_type(x):
-    if x.dtype.kind not in "fiu":
-        raise TypeError(f"max_pool: expected numbers, got {x.dtype}")
-
-
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _planned(name, shape, rank, *arguments):
     """(the shape in front of the pooled axes, the grid, its places) of PyTorch's arguments."""
     lead, size = sizes(name, shape, rank)
@@ -127,7 +123,7 @@ def _on_grid(x, lead, rank, geometry, where, return_indices):
 
 def _max_pool_of(rank, x, *arguments, return_indices):
     name = f"max_pool{rank}d"
-    lead, geometry, where = _planned(name, x.shape, rank, *map(hashable, arguments))
+    lead, geometry, where = _planned(name, shape_of(name, x), rank, *map(hashable, arguments))
     return _on_grid(x, lead, rank, geometry, where, return_indices)
 
 
@@ -187,7 +183,7 @@ def max_pool3d(
 
 def _adaptive(rank, x, output_size, return_indices):
     name = f"adaptive_max_pool{rank}d"
-    lead, size = sizes(name, x.shape, rank)
+    lead, size = sizes(name, shape_of(name, x), rank)
     outs = adaptive_outs(name, size, output_size, rank)
     geometry = even_grid(size, outs)
     if geometry is not None:
@@ -257,7 +253,7 @@ def _samples(name, x, lead, rank, given):
 
 def _fractional(rank, x, kernel_size, output_size, output_ratio, return_indices, samples):
     name = f"fractional_max_pool{rank}d"
-    lead, size = sizes(name, x.shape, rank)
+    lead, size = sizes(name, shape_of(name, x), rank)
     if (output_size is None) == (output_ratio is None):
         raise ValueError(
             f"{name}: expected output_size or output_ratio, got {output_size} and {output_ratio}"
@@ -349,8 +345,8 @@ def _put_back(x, *, index, n, shape):
 
 def _max_unpool(rank, x, indices, kernel_size, stride, padding, output_size):
     name = f"max_unpool{rank}d"
-    lead, size = sizes(name, x.shape, rank)
-    if indices.shape != x.shape:
+    lead, size = sizes(name, shape_of(name, x), rank)
+    if shape_of(name, indices) != x.shape:
         raise ValueError(f"{name}: indices {indices.shape} do not fit x {x.shape}")
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: expected a float tensor, got {x.dtype}")
@@ -361,7 +357,7 @@ def _max_unpool(rank, x, indices, kernel_size, stride, padding, output_size):
         (n - 1) * s - 2 * p + k for n, k, s, p in zip(size, window, stride, padding, strict=True)
     )
     if output_size is not None:
-        given = tuple(output_size)
+        given = tuple(output_size) if isinstance(output_size, list | tuple) else (output_size,)
         given = triple(name, "output_size", given[2:] if len(given) == rank + 2 else given, rank,
                        1, 1)  # fmt: skip
         for m, n, s in list(zip(given, outs, stride, strict=True))[3 - rank :]:

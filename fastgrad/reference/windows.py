@@ -22,7 +22,7 @@ def window_index(x, starts, counts, steps):
             at.append(places.clip(0, sizes[k] - 1).reshape(axis))
         value = x[(plane.reshape(-1, 1, 1, 1), *at)]
         if best is None:
-            best = np.full_like(value, -np.inf)
+            best = np.zeros_like(value)  # anything: nothing is found yet
         with np.errstate(invalid="ignore"):
             better = inside & ((value > best) | np.isnan(value) | ~np.asarray(found))
         best = np.where(better, value, best)
