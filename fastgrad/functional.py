@@ -5,7 +5,6 @@ from .ops import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
-    adaptive_max_pool1d,
     adaptive_max_pool2d,
     adaptive_max_pool3d,
     alpha_dropout,
@@ -232,6 +231,17 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+
+def adaptive_max_pool1d(x, output_size, return_indices=False):
+    """``fastgrad.adaptive_max_pool1d``, by default without the indices.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.functional.adaptive_max_pool1d(fg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2)
+    tensor([[4., 3.]])
+    """
+    return ops.adaptive_max_pool1d(x, output_size, return_indices)
+
 
 _relu_in_place = in_place(ops.relu)
 

@@ -194,16 +194,20 @@ def _adaptive(rank, x, output_size, return_indices):
     return _largest(x, lead, rank, size, outs, (starts, counts, (1, 1, 1)), return_indices)
 
 
-def adaptive_max_pool1d(x, output_size, return_indices=False):
+def adaptive_max_pool1d(x, output_size, return_indices=True):
     """The largest elements of ``output_size`` windows of equal shares of x (N, C, L) or (C, L).
 
-    Window i goes from ``⌊i L / output_size⌋`` to ``⌈(i + 1) L / output_size⌉``. With
-    ``return_indices``, (values, indices) as those of ``max_pool1d``.
+    Window i goes from ``⌊i L / output_size⌋`` to ``⌈(i + 1) L / output_size⌉``. The result is
+    (values, indices) as of ``max_pool1d``, or values alone without ``return_indices``, by default
+    so in ``functional``: PyTorch has both.
 
     Raises ``ValueError`` for a negative size, and for a shape that does not fit.
 
     >>> import fastgrad as fg
-    >>> fg.adaptive_max_pool1d(fg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2)
+    >>> x = fg.tensor([[1.0, 4.0, 3.0, 2.0]])
+    >>> fg.adaptive_max_pool1d(x, 2)
+    (tensor([[4., 3.]]), tensor([[1, 2]]))
+    >>> fg.functional.adaptive_max_pool1d(x, 2)
     tensor([[4., 3.]])
     """
     return _adaptive(1, x, output_size, return_indices)
