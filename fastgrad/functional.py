@@ -5,9 +5,9 @@ from .ops import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
-    adaptive_max_pool1d,
     adaptive_max_pool2d,
     adaptive_max_pool3d,
+    affine_grid,
     alpha_dropout,
     avg_pool1d,
     avg_pool2d,
@@ -42,6 +42,7 @@ from .ops import (
     gaussian_nll_loss,
     gelu,
     glu,
+    grid_sample,
     group_norm,
     gumbel_softmax,
     hardshrink,
@@ -120,6 +121,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -156,6 +158,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -232,6 +235,17 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+
+def adaptive_max_pool1d(x, output_size, return_indices=False):
+    """``fastgrad.adaptive_max_pool1d``, by default without the indices.
+
+    >>> import fastgrad as fg
+    >>> fg.nn.functional.adaptive_max_pool1d(fg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2)
+    tensor([[4., 3.]])
+    """
+    return ops.adaptive_max_pool1d(x, output_size, return_indices)
+
 
 _relu_in_place = in_place(ops.relu)
 

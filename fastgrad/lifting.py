@@ -94,7 +94,10 @@ def op(rule=None, *, name=None, linear=False, adds=False):
             inputs.append(None)
         if recording.active is not None and recording.here():
             arrays = recording.active.operands(operands, arrays)
-        out, vjp = rule(*arrays, **attributes)
+        try:
+            out, vjp = rule(*arrays, **attributes)
+        except AttributeError as error:
+            raise _no_tensor(name, operands, error) from None
         several = type(out) is tuple
         result = Tensor(out[0] if several else out)
         base = result.data.base
@@ -142,6 +145,15 @@ def op(rule=None, *, name=None, linear=False, adds=False):
     lifted.again, lifted.adds = _by_adjoint if linear else None, adds
     lifted.__name__ = lifted.__qualname__ = name
     return lifted
+
+
+def _no_tensor(name, operands, error):
+    """The error of an operand that is neither a tensor nor an array; any other as it is."""
+    for k, x in enumerate(operands):
+        if isinstance(x, Tensor | np.ndarray | np.generic | int | float) or (x is None and k):
+            continue
+        return TypeError(f"{name}: expected a tensor, got {type(x).__name__}")
+    return error
 
 
 class Operation:

@@ -122,12 +122,19 @@ _ERRORS = (
     ((_X, _W, np.zeros(3)), {}, ValueError, r"bias has shape \(3,\), expected \(4,\)"),
     ((_X, np.zeros((4, 3, 9, 3))), {"padding": 1}, ValueError,
      r"padded input \(7, 8\) is smaller than the kernel \(9, 3\)"),
-    ((_X, _W), {"padding": -1}, ValueError, "padding is -1; expected 0 or more"),
+    ((_X, _W), {"padding": -1}, ValueError, "padding is -1; expected an int or 2 ints from 0 on"),
     ((_X, _W), {"padding": "full"}, ValueError, "padding is 'full'"),
     ((_X, _W), {"padding": "same", "stride": 2}, ValueError, "'same' is for stride 1"),
-    ((_X, _W), {"stride": 0}, ValueError, "stride is 0; expected 1 or more"),
-    ((_X, _W), {"stride": (1, 2, 3)}, TypeError, "expected an int or 2 ints"),
-    ((_X, _W), {"groups": 0}, ValueError, "groups is 0"),
+    ((_X, _W), {"stride": 0}, ValueError, "stride is 0; expected an int or 2 ints from 1 on"),
+    ((_X, _W), {"stride": (1, 2, 3)}, ValueError, r"stride is \(1, 2, 3\); expected an int or 2"),
+    ((_X, _W), {"stride": 1.0}, TypeError, "stride is 1.0; expected an int or 2 ints"),
+    ((_X, _W), {"padding": True}, TypeError, "padding is True; expected an int or 2 ints"),
+    ((_X, _W), {"groups": 0}, ValueError, "groups is 0; expected an int from 1 on"),
+    ((_X, _W), {"groups": 1.0}, TypeError, "groups is 1.0; expected an int from 1 on"),
+    ((_X[0, 0], _W), {}, ValueError, r"got \(5, 6\)"),
+    ((np.zeros((2, 3, 0, 0)), _W), {}, ValueError, r"padded input \(0, 0\) is smaller"),
+    ((_X, np.zeros((4, 3, 0, 3))), {}, ValueError, r"H, W ≥ 1\), got \(4, 3, 0, 3\)"),
+    ((_X > 0, _W > 0), {}, TypeError, "expected tensors of one type of numbers, got bool"),
     ((_X, _W.astype(np.float32)), {}, TypeError, "expected tensors of one type"),
 )  # fmt: skip
 _TRANSPOSED_ERRORS = (
@@ -136,6 +143,8 @@ _TRANSPOSED_ERRORS = (
     ((_X, np.zeros((3, 2, 3, 3))), {"padding": 4}, ValueError, "gives a result of size"),
     ((_X, np.zeros((4, 2, 3, 3))), {}, ValueError, "has 3 channels; a weight .* expects 4"),
     ((_X, np.zeros((3, 2, 3, 3)), np.zeros(3)), {}, ValueError, r"expected \(2,\)"),
+    ((_X, np.zeros((3, 2, 3, 3))), {"padding": "same"}, TypeError, "padding is 'same'; expected"),
+    ((_X, np.zeros((3, 2, 3, 3))), {"groups": 2}, ValueError, "2 groups do not divide the weight"),
 )  # fmt: skip
 
 

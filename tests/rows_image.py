@@ -136,7 +136,8 @@ ROWS = (
         errors=(
             ((np.zeros((3, 3)),), {"kernel_size": 2}, ValueError, r"unfold: expected .*\(3, 3\)"),
             ((np.zeros((1, 3, 3)),), {"kernel_size": 4}, ValueError, r"\(4, 4\) with dilation"),
-            ((np.zeros((1, 3, 3)),), {"kernel_size": 0}, ValueError, "two ints from 1, got 0"),
+            ((np.zeros((1, 3, 3)),), {"kernel_size": 0}, ValueError, "kernel_size is 0; expect"),
+            ((np.zeros((1, 3, 3)),), {"kernel_size": 1.5}, TypeError, "kernel_size is 1.5; expect"),
             ((np.zeros((1, 3, 3), int),), {"kernel_size": 1}, TypeError, "unfold: expected floats"),
         ),
     ),
@@ -168,6 +169,8 @@ ROWS = (
         ),
         errors=(
             ((np.zeros((1, 6, 2, 2)),), {"upscale_factor": 2}, ValueError, r"got \(1, 6, 2, 2\)"),
+            ((np.zeros((4, 2, 2)),), {"upscale_factor": 0}, ValueError, "upscale_factor is 0"),
+            ((np.zeros((4, 2, 2)),), {"upscale_factor": None}, TypeError, "upscale_factor is None"),
         ),
     ),
     Case(
@@ -180,6 +183,7 @@ ROWS = (
         ),
         errors=(
             ((np.zeros((1, 5, 4)),), {"downscale_factor": 2}, ValueError, r"got \(1, 5, 4\)"),
+            ((np.zeros((1, 4, 4)),), {"downscale_factor": -1}, ValueError, "factor is -1"),
         ),
     ),
     Case(
@@ -195,6 +199,7 @@ ROWS = (
         ),
         errors=(
             ((np.zeros((1, 5, 4)),), {"groups": 2}, ValueError, r"\(N, 2 · C, \*\), got"),
+            ((np.zeros((1, 4, 4)),), {"groups": 0}, ValueError, "groups is 0; expected an int"),
         ),
     ),
     Case(
@@ -207,8 +212,9 @@ ROWS = (
             Sample(((1, 2, 3),), {"size": 7, "alpha": 1.0, "beta": 1.5}),
         ),
         errors=(
-            ((np.zeros((3, 4)),), {"size": 2}, ValueError, r"got \(3, 4\) and 2"),
-            ((np.zeros((1, 2, 3), int),), {"size": 2}, TypeError, "expected floats, got int64"),
+            ((np.zeros((3, 4)),), {"size": 2}, ValueError, r"got \(3, 4\)"),
+            ((np.zeros((1, 2, 3)),), {"size": 0}, ValueError, "size is 0; expected an int from 1"),
+            ((np.zeros((1, 2, 3)),), {"size": None}, TypeError, "size is None; expected an int"),
         ),
         special=False,
     ),
@@ -218,10 +224,14 @@ ROWS = (
         _interpolate,
         _RESIZED,
         errors=(
-            ((np.zeros((1, 2, 3)),), {"size": 2, "mode": "bilinear"}, ValueError, "does not go"),
+            ((np.zeros((1, 2, 3)),), {"size": 2, "mode": "bilinear"}, ValueError, "expected one"),
+            ((np.zeros((2, 3)),), {"size": 2}, ValueError, r"1 to 3 axes, got shape \(2, 3\)"),
+            ((np.zeros((1, 2, 3)),), {"size": 2.5}, TypeError, "size is 2.5; expected an int"),
+            ((np.zeros((1, 2, 3, 3)),), {"size": (2,)}, ValueError, r"size is \(2,\); expected an"),
+            ((np.zeros((1, 2, 3)),), {"scale_factor": np.nan}, ValueError, "scale_factor is nan"),
             ((np.zeros((1, 2, 3)),), {}, ValueError, "one of size and scale_factor"),
-            ((np.zeros((1, 2, 3)),), {"size": (2, 2)}, ValueError, "expected one number or 1"),
-            ((np.zeros((1, 2, 3)),), {"scale_factor": 0.1}, ValueError, r"no size \(0,\)"),
+            ((np.zeros((1, 2, 3)),), {"size": (2, 2)}, ValueError, "expected an int from 1 on"),
+            ((np.zeros((1, 2, 3)),), {"scale_factor": 0.1}, ValueError, r"cannot have size \(0,\)"),
             ((np.zeros((1, 2, 3)),), {"size": 2, "align_corners": True}, ValueError, "takes no"),
             (
                 (np.zeros((1, 2, 3)),), {"size": 2, "recompute_scale_factor": True}, ValueError,

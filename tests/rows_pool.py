@@ -72,6 +72,8 @@ def _avg(rank):
 
 def _lp(rank):
     def reference(x, norm_type, kernel_size, stride=None, ceil_mode=False):
+        if np.isinf(norm_type):
+            return _max(rank)(np.abs(x), kernel_size, stride, ceil_mode=ceil_mode)
         total = _avg(rank)(x**norm_type, kernel_size, stride, 0, ceil_mode)
         count = np.prod(_each(kernel_size, rank))
         return (np.maximum(total, 0) * count) ** (1 / norm_type)
@@ -137,8 +139,12 @@ def _errors(name, rank):
     return (
         ((x,), {"kernel_size": 50}, ValueError, f"{name}: a window of 50 .* the input of {n}"),
         ((x,), {"kernel_size": 2, "padding": 2}, ValueError, "padding 2 is more than half of a"),
-        ((x,), {"kernel_size": 2, "stride": 0}, ValueError, f"{name}: stride 0 is out of range"),
-        ((x,), {"kernel_size": (2, 2, 2, 2)}, ValueError, f"one number or {rank}, got"),
+        ((x,), {"kernel_size": 2, "stride": 0}, ValueError, f"{name}: stride is 0; expected"),
+        ((x,), {"kernel_size": 2, "padding": -1}, ValueError, f"{name}: padding is -1; expected"),
+        ((x,), {"kernel_size": (2, 2, 2, 2)}, ValueError, rf"{name}: kernel_size is \(2, 2, 2, 2"),
+        ((x,), {"kernel_size": 2.0}, TypeError, f"{name}: kernel_size is 2.0; expected an int"),
+        ((x,), {"kernel_size": None}, TypeError, f"{name}: kernel_size is None; expected an int"),
+        ((x > 0,), {"kernel_size": 2}, TypeError, f"{name}: expected numbers, got bool"),
         ((np.zeros(4),), {"kernel_size": 2}, ValueError, rf"expected {rank + 2} axes .* \(4,\)"),
         ((np.zeros((*_SIZES[rank][:-1], 0)),), {"kernel_size": 2}, ValueError, "no elements"),
     )
@@ -159,14 +165,21 @@ def _rows(rank):
     name = f"lp_pool{rank}d"
     yield Case(name, getattr(F, name), _lp(rank), tuple(
         Sample((x,), {"norm_type": p, "kernel_size": 2, **given})
-        for p, given in ((2.0, {}), (3.0, {"stride": 1}), (1.0, {"ceil_mode": True}))
+        for p, given in ((2.0, {}), (3.0, {"stride": 1}), (1.0, {"ceil_mode": True}), (np.inf, {}))
+    ), errors=(
+        ((np.zeros(x),), {"norm_type": 0, "kernel_size": 2}, ValueError, f"{name}: norm_type is 0"),
+        ((np.zeros(x),), {"norm_type": 2, "kernel_size": 99}, ValueError, f"{name}: a window of"),
     ), draw=lambda rng, shape: rng.uniform(0.5, 2.0, shape), special=False)  # fmt: skip
     outs = (1, 3, 4, None) if rank == 1 else (1, 2, (None,) * (rank - 1) + (4,))
     shares = (*(Sample((x,), {"output_size": m}) for m in outs),
               Sample((x[1:],), {"output_size": 3}))  # fmt: skip
     for kind, reduce in (("avg", np.mean), ("max", np.max)):
         name = f"adaptive_{kind}_pool{rank}d"
-        bad = (((np.zeros(x),), {"output_size": -1}, ValueError, f"{name}: output_size"),)
+        bad = (
+            ((np.zeros(x),), {"output_size": -1}, ValueError, f"{name}: output_size is -1"),
+            ((np.zeros(x),), {"output_size": 2.0}, TypeError, f"{name}: output_size is 2.0"),
+            ((np.zeros(x),), {"output_size": (2,) * 4}, ValueError, f"{name}: output_size is"),
+        )
         yield Case(name, getattr(F, name), _adaptive(rank, reduce), shares, errors=bad,
                    special=False, **draw)  # fmt: skip
     name = f"max_unpool{rank}d"
@@ -180,6 +193,8 @@ def _rows(rank):
         ((np.zeros(small), places + 1000), given, IndexError, f"out of range; .* {4**rank}"),
         ((np.zeros(small), places[:1]), given, ValueError, f"{name}: indices .* do not fit"),
         ((np.zeros(small), places), {"kernel_size": 2, "output_size": (9,) * rank}, ValueError,
+         "output_size 9 is out of range; expected 3 to 5"),
+        ((np.zeros(small), places), {"kernel_size": 2, "output_size": 9}, ValueError,
          "output_size 9 is out of range; expected 3 to 5"),
     )  # fmt: skip
     yield Case(name, getattr(F, name), _unpool, (Sample((small, places), given),), errors=errors)

@@ -404,9 +404,15 @@ ROWS = (
         Sample(((0, 3),), {"pad": (1, 1)}),
         Sample(((2, 0),), {"pad": (1, 1), "value": 3.0}),
         errors=(
-            ((np.zeros(3),), {"pad": (1, 2, 3)}, ValueError, "pad: 3 pads do not fit"),
+            ((np.zeros(3),), {"pad": (1, 2, 3)}, ValueError, r"pad is \(1, 2, 3\); expected pairs"),
+            ((np.zeros(3),), {"pad": (1, 0, 1, 0)}, ValueError, "of at most 1 axes"),
+            ((np.zeros(3),), {"pad": (1.0, 2)}, TypeError, r"pad is \(1.0, 2\); expected ints"),
+            ((np.zeros(3),), {"pad": 1}, TypeError, "pad: pad is 1; expected ints"),
+            ((np.zeros(3),), {"pad": (-4, 3)}, ValueError, "cut off more than there is of dim 0"),
+            ((np.zeros(3, int),), {"pad": (1, 1), "value": np.inf}, ValueError, "inf is no int64"),
+            ((np.zeros(3),), {"pad": (1, 1), "value": "a"}, TypeError, "value is 'a'; expected a"),
             ((np.zeros(3),), {"pad": (3, 0), "mode": "reflect"}, ValueError, "is too much"),
-            ((np.zeros(3),), {"pad": (-2, -2)}, ValueError, "leave nothing"),
+            ((np.zeros(3),), {"pad": (-2, -2)}, ValueError, "cut off more"),
             ((np.zeros(3),), {"pad": (1, 1), "mode": "edge"}, ValueError, "unknown mode 'edge'"),
             (
                 (np.zeros(3),),

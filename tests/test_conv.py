@@ -5,7 +5,8 @@ import pytest
 
 import fastgrad as fg
 from fastgrad import kernels, nn, reference
-from fastgrad.kernels import _winograd
+from fastgrad.kernels import _windows, _winograd
+from fastgrad.kernels._llvm import VECTOR_BYTES
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 # how to make a module of either library, and an input's shape
@@ -90,10 +91,21 @@ def test_initial_values():
         (lambda: nn.Conv2d(4, 3, 3, padding="full"), "padding is 'full'"),
         (lambda: nn.Conv2d(4, 3, 3, 2, padding="same"), "'same' is for stride 1"),
         (lambda: nn.Conv2d(4, 3, (3, 3, 3)), "expected an int or 2 ints"),
+        (lambda: nn.Conv2d(4, 3, 0), "Conv2d: kernel_size is 0"),
+        (lambda: nn.Conv2d(4, 3, 1.5), "Conv2d: kernel_size is 1.5"),
+        (lambda: nn.Conv2d(4, 3, 3, 0), "Conv2d: stride is 0"),
+        (lambda: nn.Conv2d(4, 3, 3, 1, -1), "Conv2d: padding is -1"),
+        (lambda: nn.Conv2d("4", 3, 3), "Conv2d: in_channels is '4'"),
+        (lambda: nn.Conv2d(4, -3, 3), "Conv2d: out_channels is -3"),
+        (lambda: nn.ConvTranspose2d(4, 3, 3, padding="same"), "ConvTranspose2d: padding is 'same'"),
+        (
+            lambda: nn.ConvTranspose1d(1, 1, 3, 2)(fg.zeros(1, 1, 4), 20),
+            r"output_size is 20; .* \(9,\) to \(10,\)",
+        ),
     ],
 )
 def test_wrong_arguments(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make()
 
 
@@ -122,6 +134,28 @@ def test_what_lies_beside_an_image_does_not_matter(channels):
     x[0], x[2] = np.nan, np.inf
     for a, b in zip(run(x), alone, strict=True):
         np.testing.assert_array_equal(a[1], b[0])
+
+
+@pytest.fixture
+def way(request, monkeypatch):
+    """A way of convolution, whatever the estimate says."""
+    monkeypatch.setattr(_windows, "_mode", lambda *shape: request.param)
+    _windows.plan.cache_clear()
+    yield request.param
+    _windows.plan.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("way", range(4), indirect=True)
+def test_each_way_is_right_for_lines_of_each_length(way, dtype):
+    lane = VECTOR_BYTES // np.dtype(dtype).itemsize
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((5, 2, 1, 3, 3)).astype(dtype)
+    for width in range(1, lane if way == _windows.TOGETHER else 40):
+        x = rng.standard_normal((2, 2, 1, 17, width)).astype(dtype)
+        call = x, weight, None, (1, 1, 1), (0, 1, 1), (1, 1, 1), 1, (1, 17, width)
+        wanted = reference.conv_forward(*call)
+        np.testing.assert_allclose(kernels.conv_forward(*call), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_strided_input():

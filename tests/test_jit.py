@@ -206,6 +206,14 @@ def test_flags_leave_every_bit_to_the_kernel():
     assert FLAGS["nogil"]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "complex64", "longdouble"])
+def test_types_that_no_kernel_has_are_refused_by_name(dtype):
+    x = np.ones((2, 3), dtype)
+    for run in (kernels.softmax_forward, lambda x: kernels.sum(x, (0,))):
+        with pytest.raises(TypeError, match=f"there is no kernel for {x.dtype}; convert with"):
+            run(x)
+
+
 def test_a_wrong_call_says_so_and_spoils_nothing():
     x = np.zeros(3)
     with pytest.raises(Exception, match="annot determine Numba type"):

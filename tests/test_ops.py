@@ -255,6 +255,34 @@ def test_compiled_equals_eager(case, sample):
     ],
 )
 def test_errors(case, error):
+    """The same ones where a step is being compiled."""
     arrays, options, exception, message = error
-    with pytest.raises(exception, match=message):
-        case.call(*_tensors(arrays), **options)
+
+    def step(*tensors):
+        return case.call(*tensors, **options)
+
+    alone = case.name in _UNRECORDABLE | {"index_select", "view"}  # recorded: copies, by getitem
+    for call in (step,) if alone else (step, fg.compile(step)):
+        with pytest.raises(exception, match=message):
+            call(*_tensors(arrays))
+
+
+@pytest.mark.parametrize("what", [[1.0, 2.0], "x", None])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("relu", fg.relu),
+        ("sum", fg.sum),
+        ("softmax", lambda x: fg.softmax(x, 0)),
+        ("pad", lambda x: fg.pad(x, (1, 1))),
+        ("unfold", lambda x: fg.unfold(x, 2)),
+        ("interpolate", lambda x: fg.interpolate(x, 2)),
+        ("max_pool2d", lambda x: fg.max_pool2d(x, 2)),
+        ("lp_pool2d", lambda x: fg.functional.lp_pool2d(x, 2, 2)),
+        ("adaptive_avg_pool2d", lambda x: fg.functional.adaptive_avg_pool2d(x, 2)),
+        ("channel_shuffle", lambda x: fg.channel_shuffle(x, 2)),
+    ],
+)
+def test_what_is_no_tensor_is_named(name, call, what):
+    with pytest.raises(TypeError, match=f"{name}: expected a tensor.*{type(what).__name__}"):
+        call(what)

@@ -30,10 +30,12 @@ def test_as_in_torch(kind, axes, batched):
 
 
 def test_errors_name_the_numbers():
-    with pytest.raises(ValueError, match=r"ReflectionPad2d: expected one size or 4.*\(1, 2\)"):
+    with pytest.raises(ValueError, match=r"ReflectionPad2d: padding is \(1, 2\); .* 4 ints"):
         nn.ReflectionPad2d((1, 2))
     with pytest.raises(ValueError, match=r"CircularPad1d: expected 2 or 3 .* \(5,\)"):
         nn.CircularPad1d(1)(fg.zeros(5))
+    with pytest.raises(TypeError, match=r"ZeroPad1d: padding is 0.5; expected an int or 2 ints"):
+        nn.ZeroPad1d(0.5)
 
 
 @pytest.mark.parametrize("places", [[2, 0, 1], [0, 1, 2], [1, 2], [-1, 0, 2, -1], [0, 0, 1], []])

@@ -246,3 +246,13 @@ def test_fractional_modules_check_their_arguments():
     assert list(pool.state_dict()) == ["_random_samples"]
     x = fg.Tensor(np.random.default_rng(0).standard_normal((2, 3, 9, 9)))
     np.testing.assert_array_equal(pool(x).data, pool(x).data)
+
+
+def test_both_namespaces_of_the_adaptive_pool_along_one_axis(torch):
+    x = np.random.default_rng(0).standard_normal((2, 3, 11)).astype(np.float32)
+    ours, theirs = fg.Tensor(x), torch.tensor(x)
+    pair, wanted = fg.adaptive_max_pool1d(ours, 4), torch.adaptive_max_pool1d(theirs, 4)
+    for a, b in zip(pair, wanted, strict=True):
+        np.testing.assert_array_equal(a.data, b)
+    alone = fg.functional.adaptive_max_pool1d(ours, 4)
+    np.testing.assert_array_equal(alone.data, torch.nn.functional.adaptive_max_pool1d(theirs, 4))

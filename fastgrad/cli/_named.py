@@ -64,11 +64,11 @@ def _required(function, skip=0):
 
 
 def _is_activation(value):
-    """Whether it is a module that is made of nothing and takes one tensor."""
+    """Whether it is a layer of a function of one tensor, made of nothing."""
     return (
         inspect.isclass(value)
         and issubclass(value, nn.Module)
-        and value.forward is not nn.Module.forward
+        and value.__module__ in _OF_ACTIVATIONS
         and not _required(value)
         and len(_required(value.forward, 1)) == 1
     )
@@ -88,6 +88,9 @@ def _is_schedule(value):
 
 def _is_augmentation(value):
     return inspect.isclass(value) and issubclass(value, Transform) and value is not Transform
+
+
+_OF_ACTIVATIONS = (nn.activation.__name__, nn.softmax.__name__)
 
 
 def _networks():

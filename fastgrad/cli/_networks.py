@@ -48,7 +48,8 @@ def make_network(spec, options, shape, classes):
 
     options   of the network, given outside of its ``Spec``, which wins
 
-    Raises ``UsageError`` for options that it does not have, and for images that it cannot take.
+    Raises ``UsageError`` for options that it does not have, for images that it cannot take, and
+    where it gives fewer scores than there are classes.
     """
     kind = find("network", spec)
     for name in options:
@@ -66,8 +67,10 @@ def make_network(spec, options, shape, classes):
     network = build("network", spec, in_channels=shape[0], **options)
     try:
         with no_grad():
-            network.eval()(zeros(1, *shape))
+            scores = network.eval()(zeros(1, *shape)).shape[1]
     except (ValueError, RuntimeError) as error:
         size = "x".join(map(str, shape))
         raise UsageError(f"network {spec} does not take images of {size}: {error}") from error
+    if scores < classes:
+        raise UsageError(f"network {spec} gives {scores} scores; the images are of {classes} kinds")
     return network.train()

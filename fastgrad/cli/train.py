@@ -157,7 +157,10 @@ def run(options):
 def _train(job, options):
     tell = _ignore if options.quiet else _print
     counts = kernel_counts()
-    warm_up = job.warm_up()
+    try:
+        warm_up = job.warm_up()
+    except ValueError as error:  # of a batch that the network or an augmentation cannot take
+        raise UsageError(str(error)) from error
     _describe(job, options, tell)
     tell("warm-up", f"{warm_up:.2f} s, not counted below{_compiled_since(counts)}")
     tell("epochs", job.epochs)

@@ -275,6 +275,15 @@ def _images(kernels, np, dtype):
     options = 3, 1e-4, 0.75, 1.0
     yield lambda: kernels.local_response_norm_forward(image, *options)
     yield lambda: kernels.local_response_norm_backward(image, image, *options)
+    for pixels in (np.zeros((1, 2, 2, 2), dtype), np.zeros((1, 1, 2, 2, 3), dtype)):
+        given = image.reshape(1, 4, *pixels.shape[1:-1]), pixels, 2, 0, False
+        yield lambda given=given: kernels.grid_sample_forward(*given)
+        yield lambda given=given: kernels.grid_sample_grid_grad(given[0], *given)
+        size = given[0].shape[2:]
+        yield lambda given=given, size=size: kernels.grid_sample_input_grad(
+            *given[:2], size, *given[2:]
+        )
+        yield lambda given=given, size=size: kernels.grid_taps(given[1], size, *given[2:])
     others = np.arange(2)
     yield lambda: kernels.mixup(np.zeros((2, 3), dtype), others, 0.5)
     yield lambda: kernels.cutmix(np.zeros((2, 1, 4, 4), dtype), others, (0, 1, 0, 1))

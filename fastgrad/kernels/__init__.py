@@ -30,6 +30,7 @@ from .embedding import *
 from .functions import *
 from .gather import *
 from .grid import *
+from .grid_sample import *
 from .index import *
 from .linear import *
 from .loss import *

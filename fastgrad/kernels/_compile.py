@@ -28,7 +28,8 @@ def compile_function(function, name, cached=True):
     elsewhere must not be cached.
 
     To Numba, a read-only or strided array has a type of its own. Instead of compiling for that,
-    in the middle of somebody's training, the call is made again with a plain copy.
+    in the middle of somebody's training, the call is made again with a plain copy. Types of numbers
+    that kernels do not compute with, such as float16, are refused with ``TypeError``.
     """
     dispatcher = numba.njit(**FLAGS)(named(function, name))
     if cached:
@@ -37,6 +38,7 @@ def compile_function(function, name, cached=True):
 
     def compile_for_plain(*args, **kwargs):
         if all(_is_plain(arg) for arg in args):
+            _check_types(name, args)
             with _uninterrupted():
                 return compile_for(*args, **kwargs)
         return call_with_copies
@@ -87,6 +89,17 @@ def _uninterrupted():
 
 def _is_plain(x):
     return not isinstance(x, np.ndarray) or x.flags.carray
+
+
+def _check_types(name, args):
+    for x in args:
+        if isinstance(x, tuple):
+            _check_types(name, x)
+        elif isinstance(x, np.ndarray) and x.dtype.char in "eFDgGOSUMm":
+            raise TypeError(
+                f"{name.rpartition('.')[2].strip('_')}: there is no kernel for {x.dtype}; convert "
+                "with x.float() or x.double()"
+            )
 
 
 def compile_callback(function, sig, name):

@@ -120,7 +120,7 @@ class Elementwise:
     def record(self, inputs, out=None):
         """The result on ``inputs``, computed by a job of its own, for a recording."""
         weak = [x if not isinstance(x, bool) else np.bool_(x) for x in inputs]
-        given = [type(x) if isinstance(x, int | float) else np.asarray(x).dtype for x in weak]
+        given = [type(x) if type(x) in (int, float) else np.asarray(x).dtype for x in weak]
         types = self.ufunc.resolve_dtypes((*given, None))
         arrays = [x if isinstance(x, np.ndarray) else np.asarray(x) for x in inputs]
         arrays = [

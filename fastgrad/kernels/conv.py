@@ -141,19 +141,19 @@ def _find_runs(runs, runs_at, first, count, high, wide, sizes):
 def _pack(space, frame, panel, width, offsets, first, steps, runs, runs_at, number):
     """Copy rows ``first`` on of a panel, run by run.
 
-    All but the last run's vectors may reach into the columns after it, which come later.
+    Vectors may reach into the columns after their run, which come later, not into the next row.
     """
     lane = lanes(space)
     for r in range(number):
         at = runs_at + 3 * r
-        source, target, length = frame + runs[at], panel + runs[at + 1], runs[at + 2]
-        if r < number - 1:
-            for i in range(0, length, lane):
+        column, length = runs[at + 1], runs[at + 2]
+        source, target = frame + runs[at], panel + column
+        for i in range(0, length, lane):
+            if column + i + lane <= width:
                 for k in range(steps):
                     place = source + offsets[first + k] + i
                     store(space, target + k * width + i, load(space, place))
-        else:
-            for i in range(0, length, lane):
+            else:
                 n = min(lane, length - i)
                 for k in range(steps):
                     place = source + offsets[first + k] + i

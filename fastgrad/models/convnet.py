@@ -1,6 +1,7 @@
 """A plain convolutional network, for images of any size."""
 
 from .. import nn
+from ..ops._family import ints
 from .vgg import stages
 
 
@@ -39,11 +40,16 @@ class ConvNet(nn.Module):
         convolutions=1, hidden=(), batch_norm=True, dropout=0.0, activation=nn.ReLU,
     ):  # fmt: skip
         super().__init__()
-        size = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+        size = ints("ConvNet", "image_size", image_size, 2, 1)
+        (kernel_size,) = ints("ConvNet", "kernel_size", kernel_size, 1, 1)
+        if not isinstance(channels, tuple | list):
+            raise TypeError(
+                f"ConvNet: channels is {channels!r}; expected one number for each stage"
+            )
         left = [side >> len(channels) for side in size]
         if not min(left):
             raise ValueError(
-                f"ConvNet: {len(channels)} poolings leave nothing of images of {tuple(size)}; "
+                f"ConvNet: {len(channels)} poolings leave nothing of images of {size}; "
                 f"expected {1 << len(channels)} pixels or more"
             )
         if kernel_size % 2 == 0:

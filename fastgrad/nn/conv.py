@@ -4,19 +4,12 @@ import math
 
 from .. import ops
 from ..creation import empty
+from ..ops._family import ints
 from ..ops.conv import convolve
 from . import init
 from .module import Module, Parameter, place
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
-
-
-def _per_axis(name, what, value, rank):
-    """An option as a tuple, a number for each axis."""
-    value = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
-    if len(value) != rank:
-        raise ValueError(f"{name}: {what} is {value}; expected an int or {rank} ints")
-    return value
 
 
 class _ConvNd(Module):
@@ -29,27 +22,27 @@ class _ConvNd(Module):
         groups, bias, padding_mode, device, dtype,
     ):  # fmt: skip
         name, rank = type(self).__name__, self.rank
-        if not isinstance(groups, int) or groups < 1:
-            raise ValueError(f"{name}: groups is {groups!r}; expected an int from 1 on")
+        (groups,) = ints(name, "groups", groups, 1, 1)
         for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            ints(name, what, channels, 1, 0)
             if channels % groups:
                 raise ValueError(f"{name}: {groups} groups do not divide {what} = {channels}")
         modes = _MODES[:1] if self.transposed else _MODES
         if padding_mode not in modes:
             raise ValueError(f"{name}: padding_mode is {padding_mode!r}; expected one of {modes}")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = _per_axis(name, "kernel_size", kernel_size, rank)
-        self.stride = _per_axis(name, "stride", stride, rank)
-        if isinstance(padding, str):
+        self.kernel_size = ints(name, "kernel_size", kernel_size, rank, 1)
+        self.stride = ints(name, "stride", stride, rank, 1)
+        if isinstance(padding, str) and not self.transposed:
             if padding not in ("same", "valid"):
                 raise ValueError(f"{name}: padding is {padding!r}; expected 'same' or 'valid'")
             if padding == "same" and max(self.stride) > 1:
                 raise ValueError(f"{name}: padding 'same' is for stride 1, not {self.stride}")
             self.padding = padding
         else:
-            self.padding = _per_axis(name, "padding", padding, rank)
-        self.dilation = _per_axis(name, "dilation", dilation, rank)
-        self.output_padding = _per_axis(name, "output_padding", output_padding, rank)
+            self.padding = ints(name, "padding", padding, rank, 0)
+        self.dilation = ints(name, "dilation", dilation, rank, 1)
+        self.output_padding = ints(name, "output_padding", output_padding, rank, 0)
         self.groups, self.padding_mode = groups, padding_mode
         first, second = in_channels, out_channels
         if not self.transposed:
@@ -218,7 +211,8 @@ class _ConvTranspose(_ConvNd):
     def _more(self, x, output_size):
         """The ``output_padding`` that makes the result so large."""
         name, rank = type(self).__name__, self.rank
-        wanted = tuple(output_size)
+        several = isinstance(output_size, list | tuple)
+        wanted = tuple(output_size) if several else (output_size,) * rank
         if len(wanted) > rank and len(wanted) == len(x.shape):
             wanted = wanted[-rank:]
         least = [
@@ -233,7 +227,7 @@ class _ConvTranspose(_ConvNd):
             not a <= n <= b for a, n, b in zip(least, wanted, most, strict=True)
         ):
             raise ValueError(
-                f"{name}: output_size is {tuple(output_size)}; for an input {x.shape} it can be "
+                f"{name}: output_size is {output_size}; for an input {x.shape} it can be "
                 f"{tuple(least)} to {tuple(most)}"
             )
         return tuple(n - a for n, a in zip(wanted, least, strict=True))

@@ -1,6 +1,7 @@
 """Layers that put elements around their input."""
 
 from .. import ops
+from ..ops._family import ints
 from .module import Module
 
 
@@ -11,14 +12,8 @@ class _Pad(Module):
 
     def __init__(self, padding):
         super().__init__()
-        count = 2 * self._axes
-        pads = (padding,) * count if isinstance(padding, int) else tuple(padding)
-        if len(pads) != count:
-            raise ValueError(
-                f"{type(self).__name__}: expected one size or {count}, a pair for each of the last "
-                f"{self._axes} axes, got {padding}"
-            )
-        self.padding = pads
+        name = type(self).__name__
+        self.padding = ints(name, "padding", padding, 2 * self._axes, None, False)
 
     def forward(self, x):
         axes = self._axes

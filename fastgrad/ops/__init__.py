@@ -23,6 +23,7 @@ from .functions import *
 from .functions import relu_backward, sigmoid_backward, tanh_backward
 from .gather import *
 from .gating import *
+from .grid_sample import *
 from .image import *
 from .index import *
 from .interpolate import *
@@ -56,10 +57,10 @@ from .unfold import *
 _FILES = (
     "activation", "arithmetic", "assemble", "attention", "avg_pool", "bounds", "comparison", "conv",
     "copy", "ctc", "diagonal", "differences", "distance", "distributions", "einsum", "embedding",
-    "functions", "gather", "gating", "image", "index", "interpolate", "join", "linear", "loss",
-    "margin", "matmul", "max_pool", "norm", "pad", "place", "powers", "quantiles", "random",
-    "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan", "shape", "similarity",
-    "softmax", "sort", "special", "statistics", "unfold",
+    "functions", "gather", "gating", "grid_sample", "image", "index", "interpolate", "join",
+    "linear", "loss", "margin", "matmul", "max_pool", "norm", "pad", "place", "powers", "quantiles",
+    "random", "rearrange", "recurrent", "reduce", "rounding", "row_norm", "scan", "shape",
+    "similarity", "softmax", "sort", "special", "statistics", "unfold",
 )  # fmt: skip
 ALIASES = {
     "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh",

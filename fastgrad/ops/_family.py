@@ -6,6 +6,7 @@ differentiated again. Both have the same functions by the same names.
 """
 
 import inspect
+import operator
 import sys
 from functools import lru_cache, partial, reduce
 
@@ -125,6 +126,35 @@ def float_input(name, x):
     if x.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected a tensor of numbers, got {x.dtype}")
     return x if x.dtype.kind == "f" else x.astype(np.float32)
+
+
+def shape_of(name, x):
+    """The shape of what should be a tensor or an array."""
+    try:
+        return x.shape
+    except AttributeError:
+        raise TypeError(f"{name}: expected a tensor, got {type(x).__name__}") from None
+
+
+def ints(name, what, value, count, least, spread=True):
+    """An option that is an int for all of ``count`` axes, or one for each, as a tuple of ints.
+
+    ``least`` is the smallest, or None; ``spread`` says whether a tuple of one stands for all axes.
+    """
+    several = isinstance(value, list | tuple)
+    values = tuple(value) if several else (value,)
+    expected = "an int" if count == 1 else f"an int or {count} ints"
+    expected += "" if least is None else f" from {least} on"
+    try:
+        if any(isinstance(n, bool) for n in values):
+            raise TypeError
+        values = tuple(map(operator.index, values))
+    except TypeError:
+        raise TypeError(f"{name}: {what} is {value!r}; expected {expected}") from None
+    values = values * count if len(values) == 1 and (spread or not several) else values
+    if len(values) != count or (least is not None and min(values) < least):
+        raise ValueError(f"{name}: {what} is {value!r}; expected {expected}")
+    return values
 
 
 @lru_cache(maxsize=4096)

@@ -5,24 +5,17 @@ outs, window, stride, padding, dilation).
 """
 
 import math
-import operator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from ._family import ints
+
 
 def triple(name, what, value, rank, least, lead):
     """A number, or one for each of the ``rank`` last axes, as three; ``lead`` stands in front."""
-    values = tuple(value) if isinstance(value, tuple | list) else (value,)
-    if len(values) == 1:
-        values *= rank
-    if len(values) != rank:
-        raise ValueError(f"{name}: expected {what} as one number or {rank}, got {value}")
-    values = tuple(operator.index(v) for v in values)
-    if min(values) < least:
-        raise ValueError(f"{name}: {what} {value} is out of range; expected at least {least}")
-    return (lead,) * (3 - rank) + values
+    return (lead,) * (3 - rank) + ints(name, what, value, rank, least)
 
 
 def hashable(value):
@@ -86,11 +79,12 @@ def shares(size, outs):
 
 def adaptive_outs(name, size, output_size, rank):
     """The sizes of an adaptive pool's output as a volume; None stands for that of the input."""
-    given = output_size if isinstance(output_size, tuple | list) else (output_size,) * rank
-    if len(given) != rank:
-        raise ValueError(f"{name}: expected output_size as one number or {rank}, got {output_size}")
-    given = [n if m is None else m for n, m in zip(size[3 - rank :], given, strict=True)]
-    return triple(name, "output_size", given, rank, 0, 1)
+    inside = size[3 - rank :]
+    if isinstance(output_size, tuple | list) and len(output_size) == rank:
+        output_size = tuple(n if m is None else m for n, m in zip(inside, output_size, strict=True))
+    elif output_size is None:
+        output_size = inside
+    return (1,) * (3 - rank) + ints(name, "output_size", output_size, rank, 0, False)
 
 
 def even_grid(size, outs):

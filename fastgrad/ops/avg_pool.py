@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import K, contiguous
 from ..lifting import op
-from ._family import T
+from ._family import T, ints, shape_of
 from ._windows import (
     adaptive_outs,
     even_grid,
@@ -60,7 +60,7 @@ def _averaged(name, x, lead, rank, outs, make):
     return T.trunc(_average(x.to(double), lead=lead, spans=make(double), shape=shape)).to(x.dtype)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _planned(name, shape, rank, kernel_size, stride, padding, ceil_mode):
     """(the shape in front of the pooled axes, the grid) of PyTorch's arguments."""
     lead, size = sizes(name, shape, rank)
@@ -70,10 +70,14 @@ def _planned(name, shape, rank, kernel_size, stride, padding, ceil_mode):
 def _avg_pool(
     name, rank, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
 ):
-    if divisor_override is not None and not divisor_override:
-        raise ValueError(f"{name}: divisor_override is 0")
+    if divisor_override is not None and not (
+        isinstance(divisor_override, int | float) and divisor_override
+    ):
+        raise ValueError(
+            f"{name}: divisor_override is {divisor_override!r}; expected a number other than 0"
+        )
     arguments = map(hashable, (kernel_size, stride, padding, ceil_mode))
-    lead, place = _planned(name, x.shape, rank, *arguments)
+    lead, place = _planned(name, shape_of(name, x), rank, *arguments)
     return _averaged(
         name, x, lead, rank, place[1],
         lambda dtype: spans_of_grid(place, bool(count_include_pad), divisor_override, dtype),
@@ -135,7 +139,7 @@ def avg_pool3d(
 
 
 def _adaptive(name, rank, x, output_size):
-    lead, size = sizes(name, x.shape, rank)
+    lead, size = sizes(name, shape_of(name, x), rank)
     outs = adaptive_outs(name, size, output_size, rank)
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: expected a float tensor, got {x.dtype}")
@@ -195,18 +199,27 @@ def adaptive_avg_pool3d(x, output_size):
 
 
 def _power(rank, x, norm_type, kernel_size, stride, ceil_mode):
-    pool = (avg_pool1d, avg_pool2d, avg_pool3d)[rank - 1]
-    several = isinstance(kernel_size, tuple | list)
-    count = int(np.prod(kernel_size)) if several else kernel_size**rank
-    total = pool(T.pow(x, norm_type), kernel_size, stride, 0, ceil_mode)
-    return T.pow(T.mul(T.sign(total) * T.relu(T.abs(total)), count), 1.0 / norm_type)
+    name = f"lp_pool{rank}d"
+    if not isinstance(norm_type, int | float | np.number) or not norm_type:
+        raise ValueError(f"{name}: norm_type is {norm_type!r}; expected a number other than 0")
+    window = ints(name, "kernel_size", kernel_size, rank, 1)
+    shape_of(name, x)
+    if math.isinf(norm_type):  # the largest of magnitudes, or the smallest
+        sign = math.copysign(1, norm_type)
+        largest = getattr(T, f"max_pool{rank}d")
+        return T.mul(largest(T.mul(T.abs(x), sign), window, stride, ceil_mode=ceil_mode), sign)
+    options = window, stride, 0, ceil_mode, True, None
+    total = _avg_pool(name, rank, T.pow(x, norm_type), *options)
+    total = T.mul(T.sign(total) * T.relu(T.abs(total)), math.prod(window))
+    return T.pow(total, 1.0 / norm_type)
 
 
 def lp_pool1d(x, norm_type, kernel_size, stride=None, ceil_mode=False):
     """``(Σ x^p)^(1/p)`` over windows of x (N, C, L) or (C, L), for p = ``norm_type``.
 
-    With p = 1 that is the sum; large p come near the maximum. Where a sum is 0, the gradient is
-    NaN for p > 1, as PyTorch's is. Sizes are those of ``avg_pool1d``, which see.
+    With p = 1 that is the sum; with p = ∞, the largest magnitude. Where a sum is 0, the gradient is
+    NaN for p > 1, as PyTorch's is. Sizes are those of ``avg_pool1d``, which see. Raises
+    ``ValueError`` for p = 0, too.
 
     >>> import fastgrad as fg
     >>> fg.nn.functional.lp_pool1d(fg.tensor([[3.0, 4.0]]), 2.0, 2)

@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import K
 from ..lifting import op
 from ..tensor import Tensor
-from ._family import T
+from ._family import T, ints
 
 __all__ = [
     "conv1d",
@@ -65,19 +65,8 @@ def _geometry(x, weight, out, stride, low, dilation, groups):
     return Geometry(x, weight, out, *volumes, *steps, groups)
 
 
-def _sizes(name, what, value, rank, least):
-    """An option as a tuple, a number for each axis."""
-    sizes = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
-    sizes = sizes * rank if len(sizes) == 1 else sizes
-    if len(sizes) != rank or not all(isinstance(n, int | np.integer) for n in sizes):
-        raise TypeError(f"{name}: {what} is {value!r}; expected an int or {rank} ints")
-    if min(sizes) < least:
-        raise ValueError(f"{name}: {what} is {value!r}; expected {least} or more")
-    return sizes
-
-
 def _check(name, x, weight, rank, groups, transposed):
-    """Refuse shapes of x and weight that do not fit."""
+    """The number of groups; shapes of x and weight that do not fit are refused."""
     axes = "LHWDHW"[rank * (rank - 1) // 2 :][:rank]
     pixels = ", ".join(axes)
     if len(x) not in (rank + 1, rank + 2):
@@ -85,8 +74,7 @@ def _check(name, x, weight, rank, groups, transposed):
     if len(weight) != rank + 2 or not prod(weight[2:]):
         wanted = "(in, out / groups" if transposed else "(out, in / groups"
         raise ValueError(f"{name}: expected a weight {wanted}, {pixels} ≥ 1), got {weight}")
-    if not isinstance(groups, int) or groups < 1:
-        raise ValueError(f"{name}: groups is {groups!r}; expected an int from 1 on")
+    (groups,) = ints(name, "groups", groups, 1, 1)
     channels, wanted = x[-rank - 1], weight[0] if transposed else weight[1] * groups
     if channels != wanted:
         raise ValueError(
@@ -95,12 +83,13 @@ def _check(name, x, weight, rank, groups, transposed):
         )
     if weight[0] % groups:
         raise ValueError(f"{name}: {groups} groups do not divide the weight's {weight[0]} channels")
+    return groups
 
 
 def _paddings(name, padding, rank, stride, reach):
     """Zeros (before, after) along each axis."""
     if not isinstance(padding, str):
-        before = _sizes(name, "padding", padding, rank, 0)
+        before = ints(name, "padding", padding, rank, 0)
         return before, before
     if padding not in ("same", "valid"):
         raise ValueError(f"{name}: padding is {padding!r}; expected 'same', 'valid' or numbers")
@@ -111,12 +100,12 @@ def _paddings(name, padding, rank, stride, reach):
     return tuple((n - 1) // 2 for n in reach), tuple(n // 2 for n in reach)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)
 def _of_conv(name, rank, x, weight, stride, padding, dilation, groups):
     """The ``Geometry`` of a convolution."""
-    _check(name, x, weight, rank, groups, False)
-    stride = _sizes(name, "stride", stride, rank, 1)
-    dilation = _sizes(name, "dilation", dilation, rank, 1)
+    groups = _check(name, x, weight, rank, groups, False)
+    stride = ints(name, "stride", stride, rank, 1)
+    dilation = ints(name, "dilation", dilation, rank, 1)
     reach = [(k - 1) * d + 1 for k, d in zip(weight[2:], dilation, strict=True)]
     low, high = _paddings(name, padding, rank, stride, reach)
     pixels = []
@@ -131,14 +120,14 @@ def _of_conv(name, rank, x, weight, stride, padding, dilation, groups):
     return _geometry(x, weight, out, stride, low, dilation, groups)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)
 def _of_transposed(name, rank, x, weight, stride, padding, output_padding, groups, dilation):
     """The ``Geometry`` of the convolution that a transposed one is the adjoint of."""
-    _check(name, x, weight, rank, groups, True)
-    stride = _sizes(name, "stride", stride, rank, 1)
-    dilation = _sizes(name, "dilation", dilation, rank, 1)
-    padding = _sizes(name, "padding", padding, rank, 0)
-    more = _sizes(name, "output_padding", output_padding, rank, 0)
+    groups = _check(name, x, weight, rank, groups, True)
+    stride = ints(name, "stride", stride, rank, 1)
+    dilation = ints(name, "dilation", dilation, rank, 1)
+    padding = ints(name, "padding", padding, rank, 0)
+    more = ints(name, "output_padding", output_padding, rank, 0)
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
         raise ValueError(
             f"{name}: output_padding {more} must be less than stride {stride} or dilation "
@@ -294,10 +283,20 @@ _transposed = {
 # ------------------------------------------------------------------ functions
 
 
+def _tensor(name, what, x):
+    """A tensor as it is; arrays and numbers as tensors."""
+    if isinstance(x, Tensor):
+        return x
+    array = x if isinstance(x, np.ndarray) else np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: {what} is of type {type(x).__name__}; expected a tensor")
+    return Tensor(array)
+
+
 def _run(name, rank, rules, find, x, weight, bias, *options):
     """Call a rule on tensors of one type, with the geometry that ``find`` makes of the options."""
-    x, weight = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, weight))
-    bias = bias if bias is None or isinstance(bias, Tensor) else Tensor(bias)
+    x, weight = _tensor(name, "input", x), _tensor(name, "weight", weight)
+    bias = bias if bias is None else _tensor(name, "bias", bias)
     options = [tuple(value) if isinstance(value, list) else value for value in options]
     geometry = find(name, rank, x.shape, weight.shape, *options)
     dtype = x.dtype

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import K
 from ..lifting import op
-from ._family import T
+from ._family import T, float_input, ints, shape_of
 from ._places import grid_axis, identity_axis, picking, picking_step
 
 __all__ = ["channel_shuffle", "local_response_norm", "pixel_shuffle", "pixel_unshuffle"]
@@ -26,12 +26,9 @@ def pixel_shuffle(x, *, upscale_factor):
     tensor([[[1., 2.],
              [3., 4.]]])
     """
-    r = upscale_factor
-    if x.ndim < 3 or r < 1 or x.shape[-3] % (r * r):
-        raise ValueError(
-            f"pixel_shuffle: expected (*, C · {r}², H, W) for a factor of at least 1, {r}, "
-            f"got {x.shape}"
-        )
+    (r,) = ints("pixel_shuffle", "upscale_factor", upscale_factor, 1, 1)
+    if x.ndim < 3 or x.shape[-3] % (r * r):
+        raise ValueError(f"pixel_shuffle: expected (*, C · {r}², H, W), got {x.shape}")
     return _shuffled(x, r, "pixel_shuffle", "pixel_unshuffle")
 
 
@@ -46,12 +43,9 @@ def pixel_unshuffle(x, *, downscale_factor):
     >>> fg.pixel_unshuffle(fg.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).shape
     (4, 1, 1)
     """
-    r = downscale_factor
-    if x.ndim < 3 or r < 1 or x.shape[-1] % r or x.shape[-2] % r:
-        raise ValueError(
-            f"pixel_unshuffle: expected (*, C, H · {r}, W · {r}) for a factor of at least 1, {r}, "
-            f"got {x.shape}"
-        )
+    (r,) = ints("pixel_unshuffle", "downscale_factor", downscale_factor, 1, 1)
+    if x.ndim < 3 or x.shape[-1] % r or x.shape[-2] % r:
+        raise ValueError(f"pixel_unshuffle: expected (*, C, H · {r}, W · {r}), got {x.shape}")
     return _shuffled(x, r, "pixel_unshuffle", "pixel_shuffle")
 
 
@@ -94,13 +88,16 @@ def channel_shuffle(x, groups):
     >>> fg.channel_shuffle(fg.tensor([[[1.0], [2.0], [3.0], [4.0]]]), 2).reshape(-1)
     tensor([1., 3., 2., 4.])
     """
-    if x.ndim < 3 or groups < 1 or x.shape[1] % groups:
-        raise ValueError(f"channel_shuffle: expected (N, {groups} · C, *), got {x.shape}")
-    return _pick_channels(x, step=_channel_step(x.shape, groups), fill=0.0)
+    (groups,) = ints("channel_shuffle", "groups", groups, 1, 1)
+    shape = shape_of("channel_shuffle", x)
+    if len(shape) < 3 or shape[1] % groups:
+        raise ValueError(f"channel_shuffle: expected (N, {groups} · C, *), got {shape}")
+    return _pick_channels(x, step=_channel_step(shape, groups), fill=0.0)
 
 
 @op(name="local_response_norm")
 def _local_response_norm(x, *, options):
+    x = float_input("local_response_norm", x)
     out = K.local_response_norm_forward(x, *options)
     return out, lambda grad: K.local_response_norm_backward(grad, x, *options)
 
@@ -118,17 +115,15 @@ def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
     """``x / (k + α / size · Σ x²)^β``, the sum over ``size`` channels around each; x (N, C, \\*).
 
     Beyond the channels are zeros. Krizhevsky, Sutskever & Hinton 2012. Raises ``ValueError`` for
-    fewer than 3 axes and a size below 1, ``TypeError`` for x not of floats.
+    fewer than 3 axes and a size below 1. Integers become float32.
 
     >>> import fastgrad as fg
     >>> fg.local_response_norm(fg.tensor([[[1.0], [2.0]]]), 2, alpha=2.0, beta=1.0, k=0.0)
     tensor([[[1.0000],
              [0.4000]]])
     """
-    if x.dtype.kind != "f":
-        raise TypeError(f"local_response_norm: expected floats, got {x.dtype}")
-    if x.ndim < 3 or size < 1:
-        raise ValueError(
-            f"local_response_norm: expected (N, C, *) and a size from 1, got {x.shape} and {size}"
-        )
+    (size,) = ints("local_response_norm", "size", size, 1, 1)
+    shape = shape_of("local_response_norm", x)
+    if len(shape) < 3:
+        raise ValueError(f"local_response_norm: expected (N, C, *), got {shape}")
     return _local_response_norm(x, options=(size, alpha, beta, k))

@@ -1,13 +1,13 @@
 """Rules of interpolation: images of another size."""
 
 import math
-import operator
 from functools import lru_cache
 
 import numpy as np
 
 from ..backend import K
 from ..lifting import op
+from ._family import ints, shape_of
 from ._places import grid_axis, picking, picking_step
 from ._taps import nearest_places, taps_of
 
@@ -54,6 +54,18 @@ def _plan(shape, dtype, mode, size, factors, align_corners, antialias):
     return tuple(entry for _, _, entry in sorted(axes, key=lambda entry: entry[:2]))
 
 
+def _factors(scale_factor, count):
+    """A factor for each axis."""
+    factors = scale_factor if isinstance(scale_factor, tuple) else (scale_factor,) * count
+    if len(factors) != count or not all(
+        isinstance(f, int | float | np.number) and math.isfinite(f) for f in factors
+    ):
+        raise ValueError(
+            f"interpolate: scale_factor is {scale_factor!r}; expected a number or {count}"
+        )
+    return tuple(map(float, factors))
+
+
 def _sizes(shape, size, scale_factor, recompute_scale_factor):
     """(sizes of the result, factors that decide where its elements lie, None: the sizes)."""
     count = len(shape) - 2
@@ -61,32 +73,28 @@ def _sizes(shape, size, scale_factor, recompute_scale_factor):
         raise ValueError(
             f"interpolate: expected one of size and scale_factor, got {size} and {scale_factor}"
         )
-    given = size if scale_factor is None else scale_factor
-    each = given if isinstance(given, tuple) else (given,) * count
-    if len(each) != count:
-        raise ValueError(
-            f"interpolate: expected one number or {count} for shape {shape}, got {given}"
-        )
     if scale_factor is None:
         if recompute_scale_factor:
             raise ValueError("interpolate: recompute_scale_factor wants a scale_factor, not a size")
-        sizes, factors = tuple(map(operator.index, each)), (None,) * count
+        sizes, factors = ints("interpolate", "size", size, count, 1, False), (None,) * count
     else:
-        sizes = tuple(math.floor(n * float(f)) for n, f in zip(shape[2:], each, strict=True))
-        factors = (None,) * count if recompute_scale_factor else tuple(map(float, each))
+        factors = _factors(scale_factor, count)
+        sizes = tuple(math.floor(n * f) for n, f in zip(shape[2:], factors, strict=True))
+        factors = (None,) * count if recompute_scale_factor else factors
     if 0 in shape[1:] or min(sizes) < 1:
-        raise ValueError(f"interpolate: no size {sizes} of shape {shape}")
+        raise ValueError(f"interpolate: shape {shape} cannot have size {sizes}")
     return sizes, factors
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=512, typed=True)
 def _prepared(shape, dtype, mode, align_corners, antialias, *sizes):
     """What is to be done, all checked: a ``picking_step`` for the nearest, otherwise a plan."""
     if len(shape) - 2 not in _AXES.get(mode, ()):
-        known = {name: [n + 2 for n in counts] for name, counts in _AXES.items()}
+        known = tuple(name for name, counts in _AXES.items() if len(shape) - 2 in counts)
+        if not known:
+            raise ValueError(f"interpolate: expected (N, C, *) of 1 to 3 axes, got shape {shape}")
         raise ValueError(
-            f"interpolate: mode {mode!r} does not go with shape {shape}; the modes and their "
-            f"numbers of dimensions are {known}"
+            f"interpolate: mode {mode!r} does not go with shape {shape}; expected one of {known}"
         )
     nearest = mode.startswith("nearest")
     if align_corners is not None and (nearest or mode == "area"):
@@ -97,7 +105,7 @@ def _prepared(shape, dtype, mode, align_corners, antialias, *sizes):
     if nearest:
         return _nearest_step(shape, dtype, sizes, factors, mode == "nearest-exact")
     if dtype.kind != "f":
-        raise TypeError(f"interpolate: mode {mode!r} expects floats, got {dtype}")
+        raise TypeError(f"interpolate: mode {mode!r} expects floats, got {dtype}; use x.float()")
     factors = factors if mode != "area" else (None,) * len(sizes)
     return _plan(shape, dtype, mode, sizes, factors, bool(align_corners), antialias)
 
@@ -134,7 +142,7 @@ def interpolate(
         tuple(given) if isinstance(given, list) else given for given in (size, scale_factor)
     )
     plan = _prepared(
-        x.shape, x.dtype, mode, align_corners, antialias, size, scale_factor,
+        shape_of("interpolate", x), x.dtype, mode, align_corners, antialias, size, scale_factor,
         recompute_scale_factor,
     )  # fmt: skip
     if mode.startswith("nearest"):

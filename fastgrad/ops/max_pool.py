@@ -9,7 +9,7 @@ from .. import random
 from ..backend import K, contiguous
 from ..lifting import op
 from ..tensor import Tensor
-from ._family import T
+from ._family import T, shape_of
 from ._pick import pick
 from ._windows import (
     MOST_TABULATED,
@@ -106,9 +106,10 @@ def _window_index(x, *, lead, size, where, shape):
     return K.window_index(_as_volume(x, lead, size), *where).reshape(shape), None
 
 
-def _picked(x, lead, size, outs, where, shape, return_indices):
+def _picked(name, x, lead, size, outs, where, shape, return_indices):
     """The largest of windows of any kind: ``where`` are (starts, counts, steps)."""
-    _check_type(x)
+    if x.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: expected numbers, got {x.dtype}")
     if not math.prod(shape):
         indices = Tensor(np.zeros(shape, np.int64))
         values = T.reshape(T.narrow(T.ravel(x), 0, 0, 0), shape)
@@ -118,11 +119,6 @@ def _picked(x, lead, size, outs, where, shape, return_indices):
         values = pick(T.reshape(x, (math.prod(lead), math.prod(size))), flat, 1)
         values = T.reshape(values, shape)
     return (values, indices) if return_indices else values
-
-
-def _check_type(x):
-    if x.dtype.kind not in "fiu":
-        raise TypeError(f"max_pool: expected numbers, got {x.dtype}")
 
 
 def _by_tables(x, lead, size, windows, shape, return_indices):
@@ -137,7 +133,7 @@ def _tabulated(x, size):
     return x.dtype.kind == "f" and math.prod(size) <= MOST_TABULATED
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _planned(name, shape, rank, *arguments):
     """(the shape in front of the pooled axes, the grid) of PyTorch's arguments."""
     lead, size = sizes(name, shape, rank)
@@ -157,12 +153,12 @@ def _on_grid(name, x, lead, rank, geometry, return_indices):
     if _tabulated(x, size):
         windows = windows_of_grid(name, geometry)
         return _by_tables(x, lead, size, windows, shape, return_indices)
-    return _picked(x, lead, size, outs, places(name, geometry), shape, return_indices)
+    return _picked(name, x, lead, size, outs, places(name, geometry), shape, return_indices)
 
 
 def _max_pool_of(rank, x, *arguments, return_indices):
     name = f"max_pool{rank}d"
-    lead, geometry = _planned(name, x.shape, rank, *map(hashable, arguments))
+    lead, geometry = _planned(name, shape_of(name, x), rank, *map(hashable, arguments))
     return _on_grid(name, x, lead, rank, geometry, return_indices)
 
 
@@ -222,7 +218,7 @@ def max_pool3d(
 
 def _adaptive(rank, x, output_size, return_indices):
     name = f"adaptive_max_pool{rank}d"
-    lead, size = sizes(name, x.shape, rank)
+    lead, size = sizes(name, shape_of(name, x), rank)
     outs = adaptive_outs(name, size, output_size, rank)
     geometry = even_grid(size, outs)
     if geometry is not None:
@@ -235,19 +231,23 @@ def _adaptive(rank, x, output_size, return_indices):
     starts = tuple(first[None] for first in firsts)
     counts = tuple(b - a for a, b in zip(firsts, lasts, strict=True))
     where = starts, counts, (1, 1, 1)
-    return _picked(x, lead, size, outs, where, shape, return_indices)
+    return _picked(name, x, lead, size, outs, where, shape, return_indices)
 
 
-def adaptive_max_pool1d(x, output_size, return_indices=False):
+def adaptive_max_pool1d(x, output_size, return_indices=True):
     """The largest elements of ``output_size`` windows of equal shares of x (N, C, L) or (C, L).
 
-    Window i goes from ``⌊i L / output_size⌋`` to ``⌈(i + 1) L / output_size⌉``. With
-    ``return_indices``, (values, indices) as those of ``max_pool1d``.
+    Window i goes from ``⌊i L / output_size⌋`` to ``⌈(i + 1) L / output_size⌉``. The result is
+    (values, indices) as of ``max_pool1d``, or values alone without ``return_indices``, by default
+    so in ``functional``: PyTorch has both.
 
     Raises ``ValueError`` for a negative size, and for a shape that does not fit.
 
     >>> import fastgrad as fg
-    >>> fg.adaptive_max_pool1d(fg.tensor([[1.0, 4.0, 3.0, 2.0]]), 2)
+    >>> x = fg.tensor([[1.0, 4.0, 3.0, 2.0]])
+    >>> fg.adaptive_max_pool1d(x, 2)
+    (tensor([[4., 3.]]), tensor([[1, 2]]))
+    >>> fg.functional.adaptive_max_pool1d(x, 2)
     tensor([[4., 3.]])
     """
     return _adaptive(1, x, output_size, return_indices)
@@ -297,7 +297,7 @@ def _samples(name, x, lead, rank, given):
 
 def _fractional(rank, x, kernel_size, output_size, output_ratio, return_indices, samples):
     name = f"fractional_max_pool{rank}d"
-    lead, size = sizes(name, x.shape, rank)
+    lead, size = sizes(name, shape_of(name, x), rank)
     if (output_size is None) == (output_ratio is None):
         raise ValueError(
             f"{name}: expected output_size or output_ratio, got {output_size} and {output_ratio}"
@@ -328,7 +328,7 @@ def _fractional(rank, x, kernel_size, output_size, output_ratio, return_indices,
     )  # fmt: skip
     counts = tuple(np.full(m, k) for m, k in zip(outs, window, strict=True))
     where, shape = (starts, counts, (1, 1, 1)), lead + outs_of(outs, rank)
-    return _picked(x, lead, size, outs, where, shape, return_indices)
+    return _picked(name, x, lead, size, outs, where, shape, return_indices)
 
 
 def fractional_max_pool2d(
@@ -390,8 +390,8 @@ def _put_back(x, *, index, n, shape):
 
 def _max_unpool(rank, x, indices, kernel_size, stride, padding, output_size):
     name = f"max_unpool{rank}d"
-    lead, size = sizes(name, x.shape, rank)
-    if indices.shape != x.shape:
+    lead, size = sizes(name, shape_of(name, x), rank)
+    if shape_of(name, indices) != x.shape:
         raise ValueError(f"{name}: indices {indices.shape} do not fit x {x.shape}")
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: expected a float tensor, got {x.dtype}")
@@ -402,7 +402,7 @@ def _max_unpool(rank, x, indices, kernel_size, stride, padding, output_size):
         (n - 1) * s - 2 * p + k for n, k, s, p in zip(size, window, stride, padding, strict=True)
     )
     if output_size is not None:
-        given = tuple(output_size)
+        given = tuple(output_size) if isinstance(output_size, list | tuple) else (output_size,)
         given = triple(name, "output_size", given[2:] if len(given) == rank + 2 else given, rank,
                        1, 1)  # fmt: skip
         for m, n, s in list(zip(given, outs, stride, strict=True))[3 - rank :]:

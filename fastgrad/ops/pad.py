@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ._family import shape_of
 from ._places import grid_axis, identity_axis, picking, picking_step
 
 __all__ = ["pad"]
@@ -14,10 +15,22 @@ _NUMPYS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "c
 _FEW = 64  # elements that move together are places of their own; more are an axis
 
 
+def _numbers(pad):
+    """The pads as a tuple of ints."""
+    try:
+        return tuple(map(operator.index, pad))
+    except TypeError:
+        raise TypeError(
+            f"pad: pad is {pad!r}; expected ints, (before, after) of the last axis first"
+        ) from None
+
+
 def _pairs(pad, ndim):
     """(before, after) of each axis, from PyTorch's pairs, last axis first."""
     if len(pad) % 2 or len(pad) > 2 * ndim:
-        raise ValueError(f"pad: {len(pad)} pads do not fit {ndim} dimensions")
+        raise ValueError(
+            f"pad: pad is {pad}; expected pairs (before, after) of at most {ndim} axes"
+        )
     pairs = [(0, 0)] * (ndim - len(pad) // 2)
     return (*pairs, *((pad[k], pad[k + 1]) for k in range(len(pad) - 2, -1, -2)))
 
@@ -39,8 +52,9 @@ def _check(shape, pairs, mode):
     for axis, (size, pair) in enumerate(zip(shape, pairs, strict=True)):
         if pair == (0, 0):
             continue
-        if size + sum(pair) < 0:
-            raise ValueError(f"pad: {pair} leave nothing of dim {axis}, shape {shape}")
+        cut = -sum(min(n, 0) for n in pair)
+        if size + sum(pair) < 0 or (cut > size and mode in ("constant", "circular")):
+            raise ValueError(f"pad: {pair} cut off more than there is of dim {axis}, shape {shape}")
         most = {"reflect": size - 1, "circular": size}.get(mode, max(pair))
         if mode != "constant" and (max(pair) > most or not size):
             raise ValueError(f"pad: {pair} is too much for mode {mode!r} and size {size}")
@@ -85,7 +99,7 @@ def pad(x, pad, mode="constant", value=None):
 
     Negative sizes cut off. Raises ``ValueError`` where an axis is too short for its pads, for pads
     that are no pairs or more than there are axes, for an unknown mode, and for a value that the
-    mode does not take.
+    mode or the type does not take; ``TypeError`` for pads that are no ints.
 
     >>> import fastgrad as fg
     >>> fg.pad(fg.tensor([1.0, 2.0, 3.0]), (1, 2))
@@ -97,7 +111,11 @@ def pad(x, pad, mode="constant", value=None):
         raise ValueError(f"pad: unknown mode {mode!r}; expected one of {tuple(_NUMPYS)}")
     if mode != "constant" and value:
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
-    steps = _steps(x.shape, tuple(map(operator.index, pad)), mode)
+    steps = _steps(shape_of("pad", x), _numbers(pad), mode)
+    if value is not None and not isinstance(value, int | float | np.number):
+        raise TypeError(f"pad: value is {value!r}; expected a number")
+    if x.dtype.kind in "iu" and value and not np.isfinite(value):
+        raise ValueError(f"pad: value {value} is no {x.dtype}")
     for step in steps:
         x = _pad(x, step=step, fill=value or 0.0)
     return x if steps else x.clone()

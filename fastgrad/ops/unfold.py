@@ -1,31 +1,19 @@
 """Rules of unfold and fold."""
 
-import operator
-
 import numpy as np
 
 from ..backend import K
 from ..lifting import op
+from ._family import ints
 
 __all__ = ["fold", "unfold"]
 
 
-def _pair(name, what, value, least):
-    try:
-        pair = (value, value) if not isinstance(value, tuple | list) else tuple(value)
-        pair = tuple(operator.index(n) for n in (pair * 2 if len(pair) == 1 else pair))
-    except TypeError:
-        pair = ()
-    if len(pair) != 2 or min(pair) < least:
-        raise ValueError(f"{name}: expected {what} of one or two ints from {least}, got {value}")
-    return pair
-
-
 def _geometry(name, size, kernel_size, dilation, padding, stride):
     """((rows, columns) of blocks, (kernel, dilation, padding, stride) of both axes)."""
-    kernels = _pair(name, "a kernel_size", kernel_size, 1)
-    dilations = _pair(name, "a dilation", dilation, 1)
-    paddings, strides = _pair(name, "a padding", padding, 0), _pair(name, "a stride", stride, 1)
+    kernels = ints(name, "kernel_size", kernel_size, 2, 1)
+    dilations = ints(name, "dilation", dilation, 2, 1)
+    paddings, strides = ints(name, "padding", padding, 2, 0), ints(name, "stride", stride, 2, 1)
     geometry = tuple(zip(kernels, dilations, paddings, strides, strict=True))
     blocks = tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
@@ -94,7 +82,7 @@ def fold(x, *, output_size, kernel_size, dilation=1, padding=0, stride=1):
              [1., 2., 1.]]])
     """
     dtype, x = x.dtype, _floats("fold", x)
-    before, size = x.shape, _pair("fold", "an output_size", output_size, 1)
+    before, size = x.shape, ints("fold", "output_size", output_size, 2, 1)
     blocks, geometry = _geometry("fold", size, kernel_size, dilation, padding, stride)
     each, count = geometry[0][0] * geometry[1][0], blocks[0] * blocks[1]
     if len(before) not in (2, 3) or before[-2] % each or not before[-2] or before[-1] != count:
