@@ -148,7 +148,7 @@ def _add_tap(x, at, second, third, fourth, bits, factor, sums):
     )
 
 
-@kernel(chunks=1, counted=False)
+@kernel(chunks=1)
 def _convolve_planes(start, stop, x, weight, bias, biased, relu, channels, plan, out, bands):
     """Items ``start`` to ``stop``, each some groups of lines of a channel of an image."""
     groups, rows, blocks, sizes = plan
@@ -248,7 +248,7 @@ def _add_lines(
     store(sums, sums_at + 2 * lane, u)
 
 
-@kernel(chunks=1, counted=False)
+@kernel(chunks=1)
 def _sum_planes(start, stop, grad, x, channels, plan, images, parts, sums, space, size):
     """Items ``start`` to ``stop``, each a channel of a part of the images.
 

@@ -123,7 +123,7 @@ def _copy_lines(grad, at, plane, rows, lines, high, wide, extents, space, target
             row += extents[0] * extents[1]
 
 
-@kernel(chunks=1, counted=False)
+@kernel(chunks=1)
 def sum_dots(
     start, stop, grad, x, sizes, phases, offsets, parts, splits, sums, space, size, frame_size,
     line_size, items, blocks,

@@ -140,7 +140,7 @@ def _line_back(edge, along, x, at, step):
 # ------------------------------------------------------------------ weights
 
 
-@kernel(counted=False)
+@kernel
 def _weights_at_points(start, stop, weight, sizes, steps, turned, points, work):
     """Vectors ``start`` to ``stop`` of output channels: their weights with every channel.
 
@@ -305,7 +305,7 @@ def _go_back(
             )  # fmt: skip
 
 
-@kernel(chunks=1, counted=False)
+@kernel(chunks=1)
 def _convolve(start, stop, tile, x, weights, bias, biased, relu, sizes, out, space, items, blocks):
     """Blocks ``start`` to ``stop`` of items, an item being a few images' band of tiles of a group.
 

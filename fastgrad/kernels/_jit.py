@@ -106,7 +106,7 @@ def _entry_of(function, plan, counted, **numbers):
 
 
 def kernel(
-    function=None, *, grain=1, chunks=8, plan=None, serial=False, on_error=None, counted=True
+    function=None, *, grain=1, chunks=8, plan=None, serial=False, on_error=None, counted=False
 ):
     """Compile a body ``f(start, stop, *arguments)`` into a launcher ``f(n, work, *arguments)``.
 
@@ -117,7 +117,7 @@ def kernel(
     on_error   called as ``on_error(code, *arguments)`` when a serial body returns a non-zero
                code; it raises. Kernels themselves never raise.
     counted    whether references to arrays are counted in the body, as slices and reshapes want;
-               where Numba cannot see that a count stays as it is, it calls a function in the loop
+               they cost a call each, in inner loops too, where a body calls what is not inlined
     """
     if function is None:
         return functools.partial(

@@ -77,7 +77,7 @@ _SLACK = 64  # elements after a frame or a panel that vectors may reach
 _NS_STEP, _NS_COPY = 1 / 70, 0.3
 
 
-@kernel(counted=False)
+@kernel
 def _arrange(start, stop, weight, sizes, phases, taps, steps, strips):
     """Strips ``start`` to ``stop`` of the weights: for each step of depth, a row's weights.
 
@@ -204,7 +204,7 @@ def _packed_panel(
 # ------------------------------------------------------------------ items
 
 
-@kernel(chunks=1, counted=False)
+@kernel(chunks=1)
 def _convolve(
     start, stop, tile, x, strips, bias, biased, relu, sizes, phases, offsets, out, space, size,
     frame_size, runs, items, blocks,

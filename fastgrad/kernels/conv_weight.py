@@ -177,7 +177,7 @@ def _copy_strips(grad, at, plane, rows, height, first, steps, space, target):
         copy_run(grad, source, space, place, steps)
 
 
-@kernel(chunks=1, counted=False)
+@kernel(chunks=1)
 def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, size, items, blocks):
     """Blocks ``start`` to ``stop`` of items: some output channels of a group, of a part of a batch.
 
@@ -277,7 +277,7 @@ def _add_panels(
             )  # fmt: skip
 
 
-@kernel(counted=False)
+@kernel
 def _add_parts(start, stop, sums, parts, channels, taps, out):
     """Rows ``start`` to ``stop`` of the weight (out, channels, taps): the sums of all parts."""
     window = channels * taps

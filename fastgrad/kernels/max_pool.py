@@ -217,7 +217,7 @@ def _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry):
                 _block(x, out, position, plane, oz, oy, o, two, row, places, geometry)
 
 
-@kernel(counted=False)
+@kernel
 def _max_pool_forward(start, stop, x, out, position, pitch, geometry):
     """Strips ``start`` to ``stop`` of rows of outputs; ``pitch``: see ``_plan``."""
     outs, stride = geometry[1], geometry[3]
@@ -232,7 +232,7 @@ def _max_pool_forward(start, stop, x, out, position, pitch, geometry):
             _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry)
 
 
-@kernel(counted=False)
+@kernel
 def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
     """``_max_pool_forward`` for windows of 2 · 2 that are all in x, with a stride of 2 along rows.
 
@@ -289,7 +289,7 @@ def _clear(grad_x, plane, oz, first, last, tiled, geometry):
         clear(grad_x, (row * size[1] + y) * size[2], (y_end - y) * size[2])
 
 
-@kernel(counted=False)
+@kernel
 def _spread_fours(start, stop, grad, position, grad_x, pitch, geometry):
     """``_spread_apart`` for the windows of ``_max_pool_fours``."""
     size, outs, _, stride, _, _ = geometry
@@ -331,7 +331,7 @@ def _spread_fours(start, stop, grad, position, grad_x, pitch, geometry):
                 store_bits(grad_x, at + more, b_bits, last_pairs(c, d))
 
 
-@kernel(counted=False)
+@kernel
 def _spread_apart(start, stop, grad, position, grad_x, tiled, pitch, geometry):
     """Strips ``start`` to ``stop`` of rows of outputs send their gradients to x's.
 
@@ -380,7 +380,7 @@ def _spread_apart(start, stop, grad, position, grad_x, tiled, pitch, geometry):
                         store_bits(grad_x, at, b_bits if down else 0, last_pairs(even, odd))
 
 
-@kernel(counted=False)
+@kernel
 def _spread(start, stop, grad, position, grad_x, offset, pitch, geometry):
     """Planes ``start`` to ``stop`` of x's gradient: outputs' are added where their largest was."""
     size, outs, _, stride, padding, _ = geometry
@@ -398,7 +398,7 @@ def _spread(start, stop, grad, position, grad_x, offset, pitch, geometry):
                 grad_x[place] += grad[np.uint64(source + o)]
 
 
-@kernel(counted=False)
+@kernel
 def _index(start, stop, position, index, offset, pitch, geometry):
     """Rows ``start`` to ``stop`` of the flat index in x's plane of each output."""
     size, outs, _, stride, padding, _ = geometry

@@ -146,7 +146,7 @@ def _divide(out, row, width, counts, scale):
         write(out, row + o, n, read(out, row + o, n) / count)
 
 
-@kernel(counted=False)
+@kernel
 def _window_sum(
     start, stop, x, out, z_firsts, y_firsts, x_firsts, z_lasts, y_lasts, x_lasts, z_counts,
     y_counts, x_counts, before, along, size, outs, sums, pitch, count, groups,
@@ -237,7 +237,7 @@ _STRIP = 1024  # outputs that are one item of work; a multiple of all vectors' l
 _NS_TAP = 0.25  # nanoseconds for each element of a window
 
 
-@kernel(counted=False)
+@kernel
 def _shared(start, stop, x, out, divisors, size):
     """Planes ``start`` to ``stop`` of x over ``divisors``."""
     for plane in range(start, stop):
@@ -246,7 +246,7 @@ def _shared(start, stop, x, out, divisors, size):
             write(out, plane * size + j, n, read(x, plane * size + j, n) / load(divisors, j))
 
 
-@kernel(counted=False)
+@kernel
 def _window_mean(
     start, stop, x, out, table, pitch, most, steps, alike, divisors, size, outs, planes, batch
 ):  # fmt: skip

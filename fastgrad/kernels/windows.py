@@ -118,7 +118,7 @@ def _index_kernel(name, take_in):
     own          for each axis, how many starts each plane has of its own, or 0
     best, rows   scratch of each group, ``pitch`` long: the largest of each column, and its row
     """
-    return kernel(run, counted=False)
+    return kernel(run)
 
 
 _index_of_floats = _index_kernel("window_index_of_floats", _raise_vectors)
@@ -184,7 +184,7 @@ _LONG = 256  # elements of a plane that are one window, from which vectors go al
 _NS_TAP = 0.25  # nanoseconds for each element of a window
 
 
-@kernel(counted=False)
+@kernel
 def _window_max(
     start, stop, x, out, index, table, pitch, most, steps, alike, size, outs, planes, batch
 ):  # fmt: skip
@@ -218,7 +218,7 @@ def _window_max(
             store_sums(index, target, used, table, pitch + o, place)
 
 
-@kernel(counted=False)
+@kernel
 def _plane_max(start, stop, x, out, index, size):
     """The largest element of planes ``start`` to ``stop``, and its place."""
     lane, ramped, never = lanes(x), ramp(x), splat(x, np.inf)
@@ -272,7 +272,7 @@ def window_max(x, table, batch, outs, most, steps, alike, shape=None):
     return out, index
 
 
-@kernel(counted=False)
+@kernel
 def _window_max_backward(start, stop, grad, index, grad_x, count, size):
     """Planes ``start`` to ``stop`` of x's gradient: outputs' are added where their largest was."""
     for plane in range(start, stop):
@@ -301,7 +301,7 @@ def _bad_index(code, index, n):
     raise IndexError(f"index {index[code - 1]} is out of range; expected 0 <= index < {n}")
 
 
-@kernel(counted=False, serial=True, on_error=_bad_index)
+@kernel(serial=True, on_error=_bad_index)
 def _check(start, stop, index, n):
     for i in range(start, stop):
         if index[i] < 0 or index[i] >= n:
@@ -309,7 +309,7 @@ def _check(start, stop, index, n):
     return 0
 
 
-@kernel(counted=False)
+@kernel
 def _unpool(start, stop, x, index, out, count, n):
     """Planes ``start`` to ``stop`` of out (planes, n): zeros, and x (planes, count) put there."""
     for plane in range(start, stop):
