@@ -117,6 +117,13 @@ class Expr:
     def abs(self):
         return self._call("llvm.fabs")
 
+    def floor(self):
+        return self._call("llvm.floor")
+
+    def rint(self):
+        """The nearest integer; of two, the even one."""
+        return self._call("llvm.rint")
+
     def copysign(self, sign):
         return self._call("llvm.copysign", sign)
 

@@ -119,6 +119,40 @@ def store_rounded(typing_context, x, index, count, value):
     return types.void(x, types.int64, types.int64, value), codegen
 
 
+@intrinsic
+def gather_inside(typing_context, x, start, places, index):
+    """``x[start + places[index + lane]]`` in every lane, 0 where that place is negative."""
+
+    def codegen(context, builder, sig, args):
+        kind = vector_of(x.dtype)
+        data = builder.gep(_data(context, builder, sig, args), [args[1]])
+        table = context.make_array(sig.args[2])(context, builder, args[2]).data
+        wide = ir.VectorType(INT64, kind.count)
+        first = builder.gep(table, [args[3]])
+        at = builder.load(builder.bitcast(first, wide.as_pointer()), align=8)
+        inside = builder.icmp_signed(">=", at, constant(wide, 0))
+        size = 4 if suffix(kind.element) == "f32" else 8
+        return _gather_words(
+            builder, data, at, kind, size, suffix(kind), inside, constant(kind, 0.0)
+        )
+
+    return Vector(x.dtype)(x, types.int64, places, types.int64), codegen
+
+
+@intrinsic
+def store_integers(typing_context, integers, index, value):
+    """``integers[index : index + lanes] = value``, a vector of whole numbers."""
+
+    def codegen(context, builder, sig, args):
+        wide = ir.VectorType(INT64, args[2].type.count)
+        place = builder.gep(_data(context, builder, sig, args), [args[1]])
+        whole = builder.fptosi(args[2], wide)
+        builder.store(whole, builder.bitcast(place, wide.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(integers, types.int64, value), codegen
+
+
 # ------------------------------------------------------------------ pieces
 
 
@@ -169,18 +203,23 @@ def _pairs(builder, data, at, kind):
     return tuple(Expr(builder, builder.shuffle_vector(*halves, pick)) for pick in picks)
 
 
-def _gather_words(builder, data, at, kind, size, name):
-    """Values of the vector type ``kind``, from ``size · at`` bytes after ``data`` each."""
+def _gather_words(builder, data, at, kind, size, name, mask=None, nothing=None):
+    """Values of the vector type ``kind``, from ``size · at`` bytes after ``data`` each.
+
+    Where a mask is given and not set, ``nothing`` is there instead.
+    """
     wide = ir.VectorType(INT64, kind.count)
     start = splat_value(builder, builder.ptrtoint(data, INT64), wide)
-    offset = builder.mul(builder.sext(at, wide), constant(wide, size))
+    at = at if at.type == wide else builder.sext(at, wide)
+    offset = builder.mul(at, constant(wide, size))
     places = builder.inttoptr(
         builder.add(start, offset), ir.VectorType(ir.PointerType(ir.IntType(8)), kind.count)
     )
-    everywhere = ir.Constant(ir.VectorType(INT1, kind.count), [INT1(1)] * kind.count)
-    nothing = ir.Constant(kind, ir.Undefined)
+    if mask is None:
+        mask = ir.Constant(ir.VectorType(INT1, kind.count), [INT1(1)] * kind.count)
+        nothing = ir.Constant(kind, ir.Undefined)
     name = f"llvm.masked.gather.{name}.v{kind.count}p0"
-    return call_llvm(builder, name, kind, places, INT32(4), everywhere, nothing)
+    return call_llvm(builder, name, kind, places, INT32(4), mask, nothing)
 
 
 def _lanes(positions):
