@@ -74,7 +74,8 @@ def gather(builder, data, at, kind, size, mask=None, others=None):
     count = kind.count
     wide = ir.VectorType(INT64, count)
     start = splat_value(builder, builder.ptrtoint(data, INT64), wide)
-    offset = builder.mul(builder.sext(at, wide), constant(wide, size))
+    at = at if at.type == wide else builder.sext(at, wide)
+    offset = builder.mul(at, constant(wide, size))
     places = builder.inttoptr(
         builder.add(start, offset), ir.VectorType(ir.PointerType(ir.IntType(8)), count)
     )
@@ -136,6 +137,13 @@ class Expr:
 
     def abs(self):
         return self._call("llvm.fabs")
+
+    def floor(self):
+        return self._call("llvm.floor")
+
+    def rint(self):
+        """The nearest integer; of two, the even one."""
+        return self._call("llvm.rint")
 
     def copysign(self, sign):
         return self._call("llvm.copysign", sign)

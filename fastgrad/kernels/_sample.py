@@ -119,6 +119,38 @@ def store_rounded(typing_context, x, index, count, value):
     return types.void(x, types.int64, types.int64, value), codegen
 
 
+@intrinsic
+def gather_inside(typing_context, x, start, places, index):
+    """``x[start + places[index + lane]]`` in every lane, 0 where that place is negative."""
+
+    def codegen(context, builder, sig, args):
+        kind = vector_of(x.dtype)
+        data = builder.gep(_data(context, builder, sig, args), [args[1]])
+        table = context.make_array(sig.args[2])(context, builder, args[2]).data
+        wide = ir.VectorType(INT64, kind.count)
+        first = builder.gep(table, [args[3]])
+        at = builder.load(builder.bitcast(first, wide.as_pointer()), align=8)
+        inside = builder.icmp_signed(">=", at, constant(wide, 0))
+        size = 4 if suffix(kind.element) == "f32" else 8
+        return gather(builder, data, at, kind, size, inside, constant(kind, 0.0))
+
+    return Vector(x.dtype)(x, types.int64, places, types.int64), codegen
+
+
+@intrinsic
+def store_integers(typing_context, integers, index, value):
+    """``integers[index : index + lanes] = value``, a vector of whole numbers."""
+
+    def codegen(context, builder, sig, args):
+        wide = ir.VectorType(INT64, args[2].type.count)
+        place = builder.gep(_data(context, builder, sig, args), [args[1]])
+        whole = builder.fptosi(args[2], wide)
+        builder.store(whole, builder.bitcast(place, wide.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(integers, types.int64, value), codegen
+
+
 # ------------------------------------------------------------------ pieces
 
 

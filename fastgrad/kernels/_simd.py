@@ -77,6 +77,8 @@ def _unary(formula, name):
 
 
 absolute = _unary(Expr.abs, "absolute")
+floor = _unary(Expr.floor, "floor")
+rint = _unary(Expr.rint, "rint")
 exp = _unary(_math.exp, "exp")
 expm1 = _unary(_math.expm1, "expm1")
 log = _unary(_math.log, "log")

@@ -12,219 +12,58 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
+from ._grid_taps import (
+    CUBIC,
+    ON_AXES,
+    PIXELS,
+    locate,
+    look,
+    multiply,
+    numbers_of,
+    tap_place,
+    taps_of,
+    widths,
+)
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
+from ._sample import gather_inside
+from ._simd import fma, lanes, load, read, store, write, zeros
 from ._threads import policy
 
 __all__ = ["grid_sample_forward", "grid_sample_grid_grad", "grid_sample_input_grad", "grid_taps"]
 
-ZEROS, BORDER, REFLECTION = range(3)
-CUBIC = 4
-_PIXELS = 64  # of a grid in a block
-_ON_AXES = 12 * _PIXELS  # numbers in a block's tables of 4 taps along 3 axes
 _CHANNELS = 16  # whose gradients one item adds up
 _BLOCKS = 4  # for each thread
 _FARTHEST = 2.0**30  # pixels, about what an integer holds
-
-
-# ------------------------------------------------------------------ along one axis
-
-
-@register_jitable
-def _turn_in(place, slope, low, span, last, padding):
-    """A place brought into the image, and how fast it moves then."""
-    none = place - place
-    if padding == REFLECTION:
-        if span > none:
-            place -= low
-            if place < none:
-                place, slope = -place, -slope
-            times = np.floor(place / span)
-            place -= times * span
-            if times % 2 != 0:
-                place, slope = span - place, -slope
-            place += low
-        else:
-            place = none
-    if not place > none:  # not a number, either
-        return none, none
-    if place >= last:
-        return last, none
-    return place, slope
-
-
-@register_jitable
-def _tap(place, size, mirrored, padding):
-    """Where a cubic tap reads; ``mirrored`` is the period of mirror images."""
-    if padding == BORDER:
-        return min(max(place, 0), size - 1)
-    if padding == REFLECTION:
-        if mirrored == 0:
-            return 0
-        place %= mirrored
-        if place >= size:
-            place = mirrored - place - (1 if mirrored == 2 * size else 0)
-    return place if 0 <= place < size else -1
-
-
-@register_jitable
-def _near(x, t):
-    """The cubic kernel of distances to 1, with a = -¾, and its slope."""
-    number = x.dtype.type
-    a, b = number(1.25), number(2.25)
-    return (a * t - b) * t * t + number(1.0), (number(3.0) * a * t - number(2.0) * b) * t
-
-
-@register_jitable
-def _far(x, t):
-    """The cubic kernel of distances from 1 to 2."""
-    number = x.dtype.type
-    value = ((number(3.75) - number(0.75) * t) * t - number(6.0)) * t + number(3.0)
-    return value, (number(7.5) - number(2.25) * t) * t - number(6.0)
-
-
-@register_jitable
-def _weigh(x, width, t, slope, weights, slopes, at):
-    """Weights of taps at the fraction t, and their slopes."""
-    one = x.dtype.type(1.0)
-    if width == 1:
-        weights[at], slopes[at] = one, one - one
-    elif width == 2:
-        weights[at], slopes[at] = one - t, -slope
-        weights[at + _PIXELS], slopes[at + _PIXELS] = t, slope
-    else:
-        far, near = _far(x, t + one), _near(x, t)
-        weights[at], slopes[at] = far[0], far[1] * slope
-        weights[at + _PIXELS], slopes[at + _PIXELS] = near[0], near[1] * slope
-        near, far = _near(x, one - t), _far(x, x.dtype.type(2.0) - t)
-        weights[at + 2 * _PIXELS], slopes[at + 2 * _PIXELS] = near[0], -near[1] * slope
-        weights[at + 3 * _PIXELS], slopes[at + 3 * _PIXELS] = far[0], -far[1] * slope
-
-
-@register_jitable
-def _locate(grid, at, numbers, padding, width):
-    """(first tap, fraction, slope) of one coordinate; ``numbers`` see ``_axis_numbers``."""
-    one, scale, shift, low, span, last, farthest = numbers
-    place, slope = (grid[at] + one) * scale + shift, scale
-    if padding != ZEROS and width != CUBIC:
-        place, slope = _turn_in(place, slope, low, span, last, padding)
-    if not place > -farthest:
-        place = -farthest
-    elif place > farthest:
-        place = farthest
-    if width == 1:
-        return int(np.rint(place)), one - one, slope
-    base = np.floor(place)
-    return int(base) - (width // 2 - 1), place - base, slope
-
-
-@register_jitable
-def _numbers_of(numbers, axis):
-    return (
-        numbers[axis, 0], numbers[axis, 1], numbers[axis, 2], numbers[axis, 3], numbers[axis, 4],
-        numbers[axis, 5], numbers[axis, 6],
-    )  # fmt: skip
-
-
-@register_jitable
-def _look(grid, first, count, sizes, numbers, width, padding, places, at, weights, slopes, to):
-    """Tables of ``count`` pixels from ``first`` on: a tap's places, weights and slopes, by axis."""
-    dims = sizes[5]
-    for axis in range(3):
-        size = sizes[1 + axis]
-        period = int(numbers[axis, 7])
-        here, there = at + 4 * axis * _PIXELS, to + 4 * axis * _PIXELS
-        if axis < 3 - dims:
-            for j in range(count):
-                places[here + j] = 0
-                _weigh(grid, 1, numbers[0, 0], numbers[0, 0], weights, slopes, there + j)
-            continue
-        known = _numbers_of(numbers, axis)
-        for j in range(count):
-            start, t, slope = _locate(grid, (first + j) * dims + 2 - axis, known, padding, width)
-            _weigh(grid, width, t, slope, weights, slopes, there + j)
-            for tap in range(width):
-                place = start + tap
-                if width == CUBIC:
-                    place = _tap(place, size, period, padding)
-                elif place < 0 or place >= size:
-                    place = -1
-                places[here + tap * _PIXELS + j] = place
-
-
-# ------------------------------------------------------------------ in the volume
-
-
-@register_jitable
-def _widths(sizes, width):
-    return width if sizes[5] == 3 else 1, width, width
-
-
-@register_jitable
-def _join(sizes, width, count, places, at, index, index_at):
-    """The flat places of all taps, the last axis fastest."""
-    deep, high, wide = _widths(sizes, width)
-    for tap in range(deep * high * wide):
-        a = at + tap // (high * wide) * _PIXELS
-        b = at + (4 + tap // wide % high) * _PIXELS
-        c = at + (8 + tap % wide) * _PIXELS
-        for j in range(count):
-            d, h, w = places[a + j], places[b + j], places[c + j]
-            inside = d >= 0 and h >= 0 and w >= 0
-            index[index_at + tap * _PIXELS + j] = (
-                (d * sizes[2] + h) * sizes[3] + w if inside else -1
-            )
-
-
-@register_jitable
-def _multiply(sizes, width, count, first, second, third, to, products, at):
-    """The products of what all taps have along the three axes; each is a (table, its start)."""
-    deep, high, wide = _widths(sizes, width)
-    for tap in range(deep * high * wide):
-        a = to + tap // (high * wide) * _PIXELS
-        b = to + (4 + tap // wide % high) * _PIXELS
-        c = to + (8 + tap % wide) * _PIXELS
-        for j in range(count):
-            products[at + tap * _PIXELS + j] = first[a + j] * second[b + j] * third[c + j]
-
-
-@register_jitable
-def _taps(sizes, width):
-    deep, high, wide = _widths(sizes, width)
-    return deep * high * wide
 
 
 @kernel(chunks=1)
 def _sample(
     start, stop, x, grid, out, sizes, numbers, width, padding, places, weights, slopes, blocks,
 ):  # fmt: skip
-    """Blocks ``start`` to ``stop`` of items, an item being up to ``_PIXELS`` pixels of a grid."""
-    channels, pixels, taps = sizes[0], sizes[4], _taps(sizes, width)
-    volume, each = sizes[1] * sizes[2] * sizes[3], -(-pixels // _PIXELS)
+    """Blocks ``start`` to ``stop`` of items, an item being up to ``PIXELS`` pixels of a grid."""
+    channels, pixels, taps = sizes[0], sizes[4], taps_of(sizes, width)
+    volume, each = sizes[1] * sizes[2] * sizes[3], -(-pixels // PIXELS)
     items = sizes[6] * each
     for block in range(start, stop):
-        at, to = block * (_ON_AXES + taps * _PIXELS), block * (_ON_AXES + taps * _PIXELS)
-        index, products = at + _ON_AXES, to + _ON_AXES
+        at = block * (ON_AXES + taps * PIXELS)
+        joined = at + ON_AXES
         for item in range(items * block // blocks, items * (block + 1) // blocks):
-            image, first = item // each, item % each * _PIXELS
-            count = min(_PIXELS, pixels - first)
-            _look(
-                grid, image * pixels + first, count, sizes, numbers, width, padding, places, at,
-                weights, slopes, to,
+            image, first = item // each, item % each * PIXELS
+            count = min(PIXELS, pixels - first)
+            look(
+                grid, image * pixels + first, count, sizes, numbers, width, padding, places,
+                weights, slopes, at,
             )  # fmt: skip
-            _join(sizes, width, count, places, at, places, index)
-            _multiply(sizes, width, count, weights, weights, weights, to, weights, products)
             for channel in range(channels):
                 source = (image * channels + channel) * volume
                 target = (image * channels + channel) * pixels + first
-                for j in range(count):
-                    out[target + j] = 0
-                for tap in range(taps):
-                    i, w = index + tap * _PIXELS, products + tap * _PIXELS
-                    for j in range(count):
-                        place = places[i + j]
-                        if place >= 0:
-                            out[target + j] += weights[w + j] * x[source + place]
+                for j in range(0, count, lanes(x)):
+                    total = zeros(x)
+                    for tap in range(taps):
+                        value = gather_inside(x, source, places, joined + tap * PIXELS + j)
+                        total = fma(load(weights, joined + tap * PIXELS + j), value, total)
+                    write(out, target + j, min(lanes(x), count - j), total)
 
 
 @kernel(chunks=1)
@@ -232,33 +71,31 @@ def _scatter(
     start, stop, grad, grid, out, sizes, numbers, width, padding, places, weights, slopes, blocks,
 ):  # fmt: skip
     """The adjoint of ``_sample`` in x; an item is up to ``_CHANNELS`` channels of an image."""
-    channels, pixels, taps = sizes[0], sizes[4], _taps(sizes, width)
+    channels, pixels, taps = sizes[0], sizes[4], taps_of(sizes, width)
     volume, each = sizes[1] * sizes[2] * sizes[3], -(-channels // _CHANNELS)
     items = sizes[6] * each
     for block in range(start, stop):
-        at, to = block * (_ON_AXES + taps * _PIXELS), block * (_ON_AXES + taps * _PIXELS)
-        index, products = at + _ON_AXES, to + _ON_AXES
+        at = block * (ON_AXES + taps * PIXELS)
+        joined = at + ON_AXES
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             image, begin = item // each, item % each * _CHANNELS
             planes = image * channels + begin, image * channels + min(begin + _CHANNELS, channels)
             for k in range(planes[0] * volume, planes[1] * volume):
                 out[k] = 0
-            for first in range(0, pixels, _PIXELS):
-                count = min(_PIXELS, pixels - first)
-                _look(
+            for first in range(0, pixels, PIXELS):
+                count = min(PIXELS, pixels - first)
+                look(
                     grid, image * pixels + first, count, sizes, numbers, width, padding, places,
-                    at, weights, slopes, to,
+                    weights, slopes, at,
                 )  # fmt: skip
-                _join(sizes, width, count, places, at, places, index)
-                _multiply(sizes, width, count, weights, weights, weights, to, weights, products)
                 for plane in range(planes[0], planes[1]):
                     source, target = plane * pixels + first, plane * volume
                     for tap in range(taps):
-                        i, w = index + tap * _PIXELS, products + tap * _PIXELS
+                        of_tap = joined + tap * PIXELS
                         for j in range(count):
-                            place = places[i + j]
+                            place = places[of_tap + j]
                             if place >= 0:
-                                out[target + place] += weights[w + j] * grad[source + j]
+                                out[target + place] += weights[of_tap + j] * grad[source + j]
 
 
 @kernel(chunks=1)
@@ -267,45 +104,46 @@ def _to_grid(
     blocks,
 ):  # fmt: skip
     """The gradient of the grid, by items as ``_sample`` has them."""
-    channels, pixels, taps = sizes[0], sizes[4], _taps(sizes, width)
-    volume, each, dims = sizes[1] * sizes[2] * sizes[3], -(-pixels // _PIXELS), sizes[5]
+    channels, pixels, taps = sizes[0], sizes[4], taps_of(sizes, width)
+    volume, each, dims = sizes[1] * sizes[2] * sizes[3], -(-pixels // PIXELS), sizes[5]
     items = sizes[6] * each
     for block in range(start, stop):
-        at, to = block * (_ON_AXES + taps * _PIXELS), block * (_ON_AXES + taps * _PIXELS)
-        index, products = at + _ON_AXES, to + _ON_AXES
+        at = block * (ON_AXES + taps * PIXELS)
+        joined = at + ON_AXES
         for item in range(items * block // blocks, items * (block + 1) // blocks):
-            image, first = item // each, item % each * _PIXELS
-            count = min(_PIXELS, pixels - first)
-            _look(
-                grid, image * pixels + first, count, sizes, numbers, width, padding, places, at,
-                weights, slopes, to,
+            image, first = item // each, item % each * PIXELS
+            count = min(PIXELS, pixels - first)
+            look(
+                grid, image * pixels + first, count, sizes, numbers, width, padding, places,
+                weights, slopes, at,
             )  # fmt: skip
-            _join(sizes, width, count, places, at, places, index)
-            for k in range(taps * _PIXELS):
-                slopes[products + k] = 0
+            for k in range(taps * PIXELS):
+                slopes[joined + k] = 0
             for channel in range(channels):  # what every tap's weight is worth
                 source = (image * channels + channel) * volume
                 target = (image * channels + channel) * pixels + first
-                for tap in range(taps):
-                    i, w = index + tap * _PIXELS, products + tap * _PIXELS
-                    for j in range(count):
-                        place = places[i + j]
-                        if place >= 0:
-                            slopes[w + j] += grad[target + j] * x[source + place]
+                for j in range(0, count, lanes(x)):
+                    factor = read(grad, target + j, min(lanes(x), count - j))
+                    for tap in range(taps):
+                        k = joined + tap * PIXELS + j
+                        value = gather_inside(x, source, places, k)
+                        store(slopes, k, fma(factor, value, load(slopes, k)))
             goal = (image * pixels + first) * dims
             for axis in range(3 - dims, 3):
                 if axis == 0:
-                    _multiply(sizes, width, count, slopes, weights, weights, to, weights, products)
+                    multiply(sizes, width, count, slopes, weights, weights, at, weights, joined)
                 elif axis == 1:
-                    _multiply(sizes, width, count, weights, slopes, weights, to, weights, products)
+                    multiply(sizes, width, count, weights, slopes, weights, at, weights, joined)
                 else:
-                    _multiply(sizes, width, count, weights, weights, slopes, to, weights, products)
-                for j in range(count):
-                    total = x.dtype.type(0.0)
+                    multiply(sizes, width, count, weights, weights, slopes, at, weights, joined)
+                for j in range(0, count, lanes(x)):
+                    total = zeros(x)
                     for tap in range(taps):
-                        k = products + tap * _PIXELS + j
-                        total += weights[k] * slopes[k]
-                    out[goal + j * dims + 2 - axis] = total
+                        k = joined + tap * PIXELS + j
+                        total = fma(load(weights, k), load(slopes, k), total)
+                    store(weights, joined + j, total)
+                for j in range(count):
+                    out[goal + j * dims + 2 - axis] = weights[joined + j]
 
 
 @register_jitable
@@ -314,24 +152,24 @@ def _start(grid, pixel, axis, dims, numbers, padding, width, slopes, fractions):
     if axis < 3 - dims:
         return 0
     at = pixel * dims + 2 - axis
-    start, t, slope = _locate(grid, at, _numbers_of(numbers, axis), padding, width)
+    start, t, slope = locate(grid[at], numbers_of(numbers, axis), padding, width)
     slopes[at], fractions[at] = slope, t - slope * grid[at]
-    return start
+    return int(start)
 
 
 @register_jitable
 def _read_at(place, axis, sizes, numbers, width, padding):
     """Where the tap at a place of an axis reads, -1 for nowhere."""
     if width == CUBIC and axis >= 3 - sizes[5]:
-        return _tap(place, sizes[1 + axis], int(numbers[axis, 7]), padding)
+        return tap_place(place, sizes[1 + axis], int(numbers[axis, 7]), padding)
     return place if 0 <= place < sizes[1 + axis] else -1
 
 
 @kernel
 def _tabulate(start, stop, grid, sizes, numbers, width, padding, index, slopes, offsets):
     """Pixels ``start`` to ``stop`` of all grids: their taps, and what fractions are made of."""
-    dims, taps = sizes[5], _taps(sizes, width)
-    _, high, wide = _widths(sizes, width)
+    dims, taps = sizes[5], taps_of(sizes, width)
+    _, high, wide = widths(sizes, width)
     for pixel in range(start, stop):
         deep = _start(grid, pixel, 0, dims, numbers, padding, width, slopes, offsets)
         down = _start(grid, pixel, 1, dims, numbers, padding, width, slopes, offsets)
@@ -375,7 +213,7 @@ def _run(body, arrays, grid, out, volume, channels, width, padding, aligned, ite
     sizes, numbers = _geometry(volume, channels, grid, aligned, out.dtype)
     taps = width ** grid.shape[-1]
     blocks = min(items, _BLOCKS * policy.threads)
-    space = blocks * (_ON_AXES + taps * _PIXELS)
+    space = blocks * (ON_AXES + taps * PIXELS)
     tables = scratch(2 * space, out.dtype)
     pixels = int(sizes[4]) * len(grid)
     body(
@@ -388,7 +226,7 @@ def _run(body, arrays, grid, out, volume, channels, width, padding, aligned, ite
 
 def _in_grids(grid):
     """How many items grids are cut into."""
-    return len(grid) * -(-math.prod(grid.shape[1:-1]) // _PIXELS)
+    return len(grid) * -(-math.prod(grid.shape[1:-1]) // PIXELS)
 
 
 def grid_sample_forward(x, grid, width, padding, aligned):
