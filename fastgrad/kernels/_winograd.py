@@ -18,7 +18,7 @@ from ._tile import TILE_ROWS, TILE_WIDTH_BYTES
 ) = range(22)  # fmt: skip
 
 TAPS = 9
-_MOST_BYTES = 1 << 25  # of the weights at all points
+MOST_BYTES = 1 << 25  # of the weights at all points
 _V_BYTES = 1 << 21  # of a block of tiles at all points
 _TILES = 28, 56  # in a block, if there are as many: the weights pass by once for each block
 BLOCKS = 2  # for each thread
@@ -30,7 +30,7 @@ _DIRECT, _ARRANGE = 0.72, 6.0
 _PRODUCT, _FORTH, _BACK, WEIGHT = 0.62, 16, 10, 18
 # Weights beyond the L2 cache: bytes a cycle that are read, for each block, and written, once
 _L2_BYTES, _READ, _WRITTEN = 1 << 20, 9.0, 2.0
-_GAIN = 0.85  # of the direct way's cycles, and of small tiles', at most: rounding has its price
+GAIN = 0.85  # of the direct way's cycles, and of small tiles', at most: rounding has its price
 _IMAGES = 16  # for which the choice is made
 NS_CYCLE = 0.3
 
@@ -62,18 +62,23 @@ def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, 
     Which way is taken depends neither on the number of threads nor on that of images: an image's
     result has the same bits in every batch.
     """
-    flat = source[3] == out[3] == 1 and low[1] == 0
-    if not (flat and weight[2:] == (3, 1, 3) and (*stride, *dilation) == (1,) * 6 and source[1]):
+    if not suits(source, weight[2:], out, stride, low, dilation):
         return None
     if backward:
         low = tuple(k - 1 - n for k, n in zip(weight[2:], low, strict=True))
     vectors = _IMAGES * out[2] * out[4] / lane_of(itemsize)
     direct = TAPS * source[1] // groups * out[1] * (_DIRECT * vectors + _ARRANGE)
     small, large = (_cycles(edge, _IMAGES, source, out, groups, itemsize) for edge in (2, 4))
-    edge, cycles = (4, large) if large < _GAIN * small else (2, small)
-    if cycles > _GAIN * direct:
+    edge, cycles = (4, large) if large < GAIN * small else (2, small)
+    if cycles > GAIN * direct:
         return None
     return _plan_of(edge, source, out, low, groups, itemsize, threads)
+
+
+def suits(source, window, out, stride, low, dilation):
+    """Whether windows are of 3 x 3 neighbouring pixels, one next to the other."""
+    flat = source[3] == out[3] == 1 and low[1] == 0
+    return flat and window == (3, 1, 3) and (*stride, *dilation) == (1,) * 6 and source[1] > 0
 
 
 def lane_of(itemsize):
@@ -96,7 +101,7 @@ def _cycles(edge, images, source, out, groups, itemsize):
     tiles = images * up(out[2], edge) * line
     each = tiles * (_FORTH * there + _BACK * back) + channels * back * (_PRODUCT * tiles + WEIGHT)
     weights = points * channels * back * VECTOR_BYTES
-    if groups * weights > _MOST_BYTES:
+    if groups * weights > MOST_BYTES:
         return float("inf")
     beyond = max(0, weights - _L2_BYTES) / points
     each += beyond * (up(tiles, _most_tiles(points, there)) / _READ + 1 / _WRITTEN)
