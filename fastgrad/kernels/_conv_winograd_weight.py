@@ -12,8 +12,8 @@ in the L2 cache while tiles pass by, a block at a time. Each share turns the ima
 computes its own points; each part has sums of its own, which are added in order at the end. How
 many there are of both is a matter of shapes, not of threads: no bit depends on their number.
 
-A tile's pixels are taken together: an infinity in either operand makes NaN of all taps of its
-channel, where on the direct way it may reach some only.
+A tile's pixels are taken together: a NaN in either operand reaches taps of its channel that do not
+see it, at an image's edge, and an infinity makes NaN where the direct way has an infinity.
 """
 
 from numba.extending import register_jitable

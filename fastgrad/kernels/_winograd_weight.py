@@ -18,7 +18,7 @@ _TILES = 80  # in a block, if there are as many: the sums pass by once for each 
 _BLOCK_BYTES = 1 << 22  # of a block at a share of the points
 _ONE_SHARE, _TWO_SHARES = 1 << 20, 1 << 23  # up to so many bytes of sums of a group
 _SUM_BYTES = 1 << 24  # of the sums of all parts, if there are a few
-_ITEMS = 16  # that threads share, if there are as many
+_ITEMS = 8  # that threads share, if there are as many: each has sums of its own
 # Tiles in one sum. What those of 4 x 4 pixels are off by grows with the root of their number: 0.2
 # millionths of the largest result for one, 10 for the longest.
 _CHAIN, _LONGEST = 1024, 2500
@@ -80,15 +80,16 @@ def _even(number):
 
 
 def _plan_of(edge, source, out, low, groups, itemsize):
-    """The plan for tiles of ``edge`` x ``edge`` pixels; None if it takes too much memory, or is
-    off by too much.
-    """  # fmt: skip
+    """The plan for tiles of ``edge`` x ``edge`` pixels.
+
+    None if it takes too much memory, or its result is off by too much.
+    """
     lane, along = lane_of(itemsize), edge + 2
     images, channels, rows = source[0], source[1] // groups, out[1] // groups
     high, wide = up(out[2], edge), up(out[4], edge)
     there, back = up(channels, lane) * lane, up(rows, lane) * lane
-    plane, tiles = rows * there + lane, images * high * wide  # a line apart, for the cache's sake
-    sums = along * along * plane
+    plane = rows * there + lane  # a line apart, for the sake of the cache
+    tiles, sums = images * high * wide, along * along * plane
     if groups * sums * itemsize > MOST_BYTES:
         return None
     each = sums * itemsize
@@ -98,16 +99,18 @@ def _plan_of(edge, source, out, low, groups, itemsize):
     together = up(images, _even(up(images, max(1, most // (high * wide)))))
     bands = up(high, max(1, most // wide))
     band = up(high, _even(bands) if together == 1 else bands)
-    blocks = up(images, together) * up(high, band)
+    blocks, block = up(images, together) * up(high, band), together * band * wide
     if blocks == 1:
         shares = max(2, shares)
+    if block > 2 * max(fit, TILE_ROWS):  # a line of tiles is too long for the cache
+        return None
     wanted = max(up(_ITEMS, groups * shares), up(tiles, _CHAIN))
     parts = max(1, min(wanted, blocks, _SUM_BYTES // (groups * each)))
     if edge > 2 and up(tiles, parts) > _LONGEST:
         return None
     line, points = (edge * wide + 2) * lane, along * along // shares
     frame = (edge * band + 2) * line
-    grads, sources = (points * (together * band * wide * n + lane) for n in (back, there))
+    grads, sources = (points * (block * n + lane) for n in (back, there))
     sizes = [
         edge, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0], low[2],
         high, wide, together, band, up(high, band), parts, shares, frame, line, grads, sources,
