@@ -5,7 +5,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad import kernels, nn, reference
-from fastgrad.kernels import _windows, _winograd
+from fastgrad.kernels import _windows, _winograd, _winograd_weight, conv_weight
 from fastgrad.kernels._llvm import VECTOR_BYTES
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
@@ -195,14 +195,20 @@ def _volumes(dtype, batch, channels, out, image, padding, groups, span=3):
 
 def _of_tiles(monkeypatch, edge):
     """Every convolution that can takes tiles of that size."""
+    _forget_plans()
+    for module in (_winograd, _winograd_weight):
+        monkeypatch.setattr(module, "_cycles", lambda other, *_: float(other != edge))
+
+
+def _forget_plans():
     _winograd.winograd_plan.cache_clear()
-    monkeypatch.setattr(_winograd, "_cycles", lambda other, *_: float(other != edge))
+    _winograd_weight.weight_plan.cache_clear()
 
 
 @pytest.fixture
 def _plans():
     yield
-    _winograd.winograd_plan.cache_clear()
+    _forget_plans()
 
 
 @pytest.mark.usefixtures("_plans")
@@ -222,6 +228,51 @@ def test_winograd_equals_the_twin(monkeypatch, sizes, edge, dtype):
         arguments = wanted, weight, bias, *options[:-1], x.shape[2:]
         back, same = kernels.conv_input_grad(*arguments), reference.conv_input_grad(*arguments)
         np.testing.assert_allclose(back, same, rtol=0, atol=close * np.abs(same).max())
+
+
+@pytest.mark.usefixtures("_plans")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("edge", [2, 4])
+@pytest.mark.parametrize("sizes", _WINOGRAD)
+def test_winograds_weight_equals_the_twin(monkeypatch, sizes, edge, shared, dtype):
+    _of_tiles(monkeypatch, edge)
+    if shared:  # every line of points by itself, and a part for every block of tiles
+        monkeypatch.setattr(_winograd_weight, "_TWO_SHARES", 0)
+        monkeypatch.setattr(_winograd_weight, "_ONE_SHARE", 0)
+        monkeypatch.setattr(_winograd_weight, "_CHAIN", 1)
+    (x, weight, _), options = _volumes(dtype, *sizes)
+    grad = np.random.default_rng(1).standard_normal((len(x), sizes[2], *options[-1])).astype(dtype)
+    arguments = grad, x, *options[:-1], weight.shape[2:]
+    out, wanted = kernels.conv_weight_grad(*arguments), reference.conv_weight_grad(*arguments)
+    close = 1e-5 if dtype == "float32" else 1e-13
+    np.testing.assert_allclose(out, wanted, rtol=0, atol=close * np.abs(wanted).max())
+
+
+@pytest.mark.usefixtures("_plans")
+@pytest.mark.parametrize(("edge", "most"), [(2, 2e-6), (4, 8e-6)])
+def test_winograds_rounding_of_a_weight(monkeypatch, edge, most):
+    """Of the largest result, where a sum has a thousand tiles; the direct way is off by 1e-6."""
+    _of_tiles(monkeypatch, edge)
+    monkeypatch.setattr(_winograd_weight, "_ITEMS", 1)
+    (x, weight, _), options = _volumes("float32", 4, 24, 32, (64, 64), (1, 1), 1)
+    grad = np.random.default_rng(1).standard_normal((4, 32, 64, 1, 64)).astype("float32")
+    out = kernels.conv_weight_grad(grad, x, *options[:-1], weight.shape[2:])
+    exact = reference.conv_weight_grad(
+        grad.astype(float), x.astype(float), *options[:-1], weight.shape[2:]
+    )
+    assert np.abs(out - exact).max() < most * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "batch", "edge"),
+    [(64, 28, 8, 4), (128, 28, 8, 4), (512, 14, 8, 2), (4, 28, 8, None), (256, 7, 1, 2)],
+)
+def test_where_winograd_pays_for_a_weight(channels, size, batch, edge):
+    shape = batch, channels, size, 1, size
+    given = shape, shape, (3, 1, 3), _ONES, (1, 0, 1), _ONES, 1, 4
+    made = _winograd_weight.weight_plan(*given, conv_weight._plan(*given).cycles)
+    assert (made and made.sizes[_winograd.EDGE]) == edge
 
 
 @pytest.mark.usefixtures("_plans")

@@ -32,7 +32,7 @@ from numba.extending import register_jitable
 from ._jit import kernel, scratch
 from ._record import empty
 from ._runs import fill_run
-from ._simd import fma, lanes, load, load_part, maximum, splat, store, turn_block, zeros
+from ._simd import lanes, load_part, maximum, store, turn_block, zeros
 from ._threads import policy
 from ._tile import TILE_ROWS, multiply_tile, tile_address
 from ._winograd import (
@@ -65,77 +65,7 @@ from ._winograd import (
     lane_of,
     up,
 )
-
-# ------------------------------------------------------------------ transforms of a line
-
-_A, _B = 0.75, 1.5  # points ±a, ±b
-_A2, _B2 = _A * _A, _B * _B
-_AT_A, _AT_B = 1 / (2 * _A2 * (_A2 - _B2)), 1 / (2 * _B2 * (_B2 - _A2))
-
-
-@register_jitable
-def _line_forth(along, x, at, step, y, to, jump):
-    """The pixels of a line, ``step`` apart, at ``along`` points, ``jump`` apart."""
-    a, b, c, d = load(x, at), load(x, at + step), load(x, at + 2 * step), load(x, at + 3 * step)
-    if along == 4:
-        store(y, to, a - c)
-        store(y, to + jump, b + c)
-        store(y, to + 2 * jump, c - b)
-        store(y, to + 3 * jump, d - b)
-        return
-    e, f = load(x, at + 4 * step), load(x, at + 5 * step)
-    product, total = splat(x, _A2 * _B2), splat(x, -_A2 - _B2)
-    store(y, to, fma(product, a, fma(total, c, e)))
-    store(y, to + 5 * jump, fma(product, b, fma(total, d, f)))
-    even, odd = fma(splat(x, -_B2), c, e), fma(splat(x, -_B2), b, d)
-    store(y, to + jump, fma(splat(x, _A), odd, even))
-    store(y, to + 2 * jump, fma(splat(x, -_A), odd, even))
-    even, odd = fma(splat(x, -_A2), c, e), fma(splat(x, -_A2), b, d)
-    store(y, to + 3 * jump, fma(splat(x, _B), odd, even))
-    store(y, to + 4 * jump, fma(splat(x, -_B), odd, even))
-
-
-@register_jitable
-def _line_weights(along, span, x, at, step, y, to, jump):
-    """``span`` taps, ``step`` apart, at ``along`` points, ``jump`` apart."""
-    a, b, c = load(x, at), load(x, at + step), load(x, at + 2 * step)
-    if along == 4:
-        half = splat(x, 0.5)
-        even, odd = half * (a + c), half * b
-        store(y, to, a)
-        store(y, to + jump, even + odd)
-        store(y, to + 2 * jump, even - odd)
-        store(y, to + 3 * jump, c)
-        return
-    d = e = zeros(x)
-    if span == 5:
-        d, e = load(x, at + 3 * step), load(x, at + 4 * step)
-    for p2, p, factor, place in ((_A2, _A, _AT_A, 1), (_B2, _B, _AT_B, 3)):
-        square = splat(x, p2)
-        even = splat(x, factor) * fma(square, fma(square, e, c), a)
-        odd = splat(x, factor * p) * fma(square, d, b)
-        store(y, to + place * jump, even + odd)
-        store(y, to + (place + 1) * jump, even - odd)
-    store(y, to, a * splat(x, 1 / (_A2 * _B2)))
-    store(y, to + 5 * jump, e if span == 5 else c)
-
-
-@register_jitable
-def _line_back(edge, along, x, at, step):
-    """Four pixels of a line of points, ``step`` apart; of two pixels the others mean nothing."""
-    a, b, c, d = load(x, at), load(x, at + step), load(x, at + 2 * step), load(x, at + 3 * step)
-    total, apart = b + c, b - c
-    if along == 4:
-        return a + total, apart + d, a, a
-    e, f = load(x, at + 4 * step), load(x, at + 5 * step)
-    more, far = d + e, d - e
-    first, second = a + total + more, fma(splat(x, _B), far, splat(x, _A) * apart)
-    if edge == 2:
-        return first, second + f, a, a
-    third = fma(splat(x, _B2), more, splat(x, _A2) * total)
-    fourth = fma(splat(x, _B * _B2), far, fma(splat(x, _A * _A2), apart, f))
-    return first, second, third, fourth
-
+from ._winograd_lines import line_back, line_forth, line_weights, turn_source
 
 # ------------------------------------------------------------------ weights
 
@@ -171,37 +101,14 @@ def _weights_at_points(start, stop, weight, sizes, steps, turned, points, work):
                 )  # fmt: skip
             for j in range(span):
                 at, to = begin + j * step, at_points + j * lane
-                _line_weights(along, span, work, at, span * step, work, to, span * lane)
+                line_weights(along, span, work, at, span * step, work, to, span * lane)
             for i in range(along):
                 to = place + (i * along * channels + c) * width
                 line = at_points + span * i * lane
-                _line_weights(along, span, work, line, lane, points, to, channels * width)
+                line_weights(along, span, work, line, lane, points, to, channels * width)
 
 
 # ------------------------------------------------------------------ blocks of tiles
-
-
-@register_jitable
-def _turn_source(x, source, channels, sizes, first, rows, space, frame):
-    """A frame of ``rows`` lines of the source from ``first`` on, a vector of channels a pixel.
-
-    What is zero in every line is zero already.
-    """
-    lane, wide, plane = lanes(x), sizes[SOURCE_W], sizes[SOURCE_H] * sizes[SOURCE_W]
-    columns = sizes[EDGE] * sizes[TILES_W] + sizes[SPAN] - 1
-    left = max(0, sizes[LOW_W])
-    skipped = left - sizes[LOW_W]
-    count = min(wide - skipped, columns - left)
-    for i in range(rows):
-        h, at = first + i, frame + i * columns * lane
-        if h < 0 or h >= sizes[SOURCE_H]:
-            fill_run(space, at, columns * lane, 0.0)
-            continue
-        for w in range(0, count, lane):
-            turn_block(
-                x, source + h * wide + skipped + w, plane, space, at + (left + w) * lane, lane,
-                channels, min(lane, count - w),
-            )  # fmt: skip
 
 
 @register_jitable
@@ -214,21 +121,22 @@ def _go_forth(x, sizes, first, images, group, top, rows, space, frame, lines, so
     for c in range(0, channels, lane):
         for image in range(images):
             owner = (first + image) * sizes[GROUPS] + group
-            _turn_source(
-                x, (owner * channels + c) * plane, min(lane, channels - c), sizes,
-                top * edge - sizes[LOW_H], rows * edge + sizes[SPAN] - 1, space, frame,
+            turn_source(
+                x, (owner * channels + c) * plane, min(lane, channels - c), sizes[SOURCE_H],
+                sizes[SOURCE_W], top * edge - sizes[LOW_H], rows * edge + sizes[SPAN] - 1,
+                -sizes[LOW_W], columns, space, frame,
             )  # fmt: skip
             for r in range(rows):
                 line = frame + r * edge * columns * lane
                 for w in range(0, columns * lane, lane):
-                    _line_forth(
+                    line_forth(
                         along, space, line + w, columns * lane, space, lines + w, columns * lane
                     )
                 place = sources + (image * rows + r) * wide * each + c
                 for i in range(along):  # few points at once, for the sake of the pages' table
                     at, to = lines + i * columns * lane, place + i * along * apart
                     for t in range(wide):
-                        _line_forth(
+                        line_forth(
                             along, space, at + t * edge * lane, lane, space, to + t * each, apart
                         )
 
@@ -259,14 +167,14 @@ def _tile_back(sizes, space, at, far, start, relu, lines, to, high, wide):
     lane, edge = lanes(space), sizes[EDGE]
     along, row, none = edge + sizes[SPAN] - 1, sizes[OUT_W] * lane, zeros(space)
     for j in range(along):
-        pixels = _line_back(edge, along, space, at + j * far, along * far)
+        pixels = line_back(edge, along, space, at + j * far, along * far)
         store(space, lines + j * lane, pixels[0])
         store(space, lines + (along + j) * lane, pixels[1])
         if edge > 2:
             store(space, lines + (2 * along + j) * lane, pixels[2])
             store(space, lines + (3 * along + j) * lane, pixels[3])
     for i in range(high):
-        a, b, c, d = _line_back(edge, along, space, lines + i * along * lane, lane)
+        a, b, c, d = line_back(edge, along, space, lines + i * along * lane, lane)
         a, b, c, d = a + start, b + start, c + start, d + start
         if relu:
             a, b, c, d = maximum(a, none), maximum(b, none), maximum(c, none), maximum(d, none)

@@ -18,7 +18,7 @@ from ._tile import TILE_ROWS, TILE_WIDTH_BYTES
 ) = range(23)  # fmt: skip
 
 _EDGES = {3: (2, 4), 5: (2,)}  # of tiles, for each span of a window: up to six points along a line
-_MOST_BYTES = 1 << 25  # of the weights at all points
+MOST_BYTES = 1 << 25  # of the weights at all points
 _V_BYTES = 1 << 21  # of a block of tiles at all points
 _TILES = 28, 56  # in a block, if there are as many: the weights pass by once for each block
 BLOCKS = 2  # for each thread
@@ -31,7 +31,7 @@ _PACKED = 1.15  # times as much where lines do not fill vectors
 _PRODUCT, _FORTH, _BACK, WEIGHT = 0.62, 16, 10, 18
 # Weights beyond the L2 cache: bytes a cycle that are read, for each block, and written, once
 _L2_BYTES, _READ, _WRITTEN = 1 << 20, 9.0, 2.0
-_GAIN = 0.85  # of the direct way's cycles, and of small tiles', at most: rounding has its price
+GAIN = 0.85  # of the direct way's cycles, and of small tiles', at most: rounding has its price
 _IMAGES = 16  # for which the choice is made
 NS_CYCLE = 0.3
 
@@ -63,10 +63,9 @@ def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, 
     Which way is taken depends neither on the number of threads nor on that of images: an image's
     result has the same bits in every batch.
     """
-    span, flat = weight[2], source[3] == out[3] == 1 and low[1] == 0
-    square = span in _EDGES and weight[2:] == (span, 1, span)
-    if not (flat and square and (*stride, *dilation) == (1,) * 6 and source[1]):
+    if not suits(source, weight[2:], out, stride, low, dilation):
         return None
+    span = weight[2]
     if backward:
         low = tuple(k - 1 - n for k, n in zip(weight[2:], low, strict=True))
     lane = lane_of(itemsize)
@@ -75,11 +74,18 @@ def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, 
     best, chosen = direct, None
     for edge in _EDGES[span]:
         cycles = _cycles(edge, span, _IMAGES, source, out, groups, itemsize)
-        if cycles < _GAIN * best:
+        if cycles < GAIN * best:
             best, chosen = cycles, edge
     if chosen is None:
         return None
     return _plan_of(chosen, span, source, out, low, groups, itemsize, threads)
+
+
+def suits(source, window, out, stride, low, dilation):
+    """Whether windows are of 3 x 3 or 5 x 5 neighbouring pixels, one next to the other."""
+    flat, span = source[3] == out[3] == 1 and low[1] == 0, window[0]
+    square = span in _EDGES and window == (span, 1, span)
+    return flat and square and (*stride, *dilation) == (1,) * 6 and source[1] > 0
 
 
 def lane_of(itemsize):
@@ -102,7 +108,7 @@ def _cycles(edge, span, images, source, out, groups, itemsize):
     tiles = images * up(out[2], edge) * line
     each = tiles * (_FORTH * there + _BACK * back) + channels * back * (_PRODUCT * tiles + WEIGHT)
     weights = points * channels * back * VECTOR_BYTES
-    if groups * weights > _MOST_BYTES:
+    if groups * weights > MOST_BYTES:
         return float("inf")
     beyond = max(0, weights - _L2_BYTES) / points
     each += beyond * (up(tiles, _most_tiles(points, there)) / _READ + 1 / _WRITTEN)

@@ -7,8 +7,9 @@ of a window. Of three ways, an estimate of cycles picks one:
              window has in one row of the kernel is one run of elements
     packed   with few channels such runs would leave much of a tile's columns empty; panels of
              whole windows are packed from a frame that is not turned
-    dots     with few elements of a window and few rows, see ``_conv_dots``; and depthwise
-             convolutions have a way of their own, see ``_conv_depthwise``
+    dots     with few elements of a window and few rows, see ``_conv_dots``; depthwise
+             convolutions have a way of their own, see ``_conv_depthwise``, and where it pays, so
+             have windows of 3 x 3 pixels, see ``_conv_winograd_weight``
 
 Each part of a batch has a sum of its own, and these are added in order. Into how many parts a batch
 is cut is a matter of shapes, not of threads: no bit depends on their number.
@@ -24,6 +25,7 @@ from numba.extending import register_jitable
 from . import _frame
 from ._conv_depthwise import depthwise_weight_grad, is_depthwise
 from ._conv_dots import DOT_BLOCK, DOT_ROWS, DOT_TAPS, sum_dots
+from ._conv_winograd_weight import winograd_weight_grad
 from ._jit import kernel, scratch
 from ._llvm import VECTOR_BYTES
 from ._record import contiguous, empty
@@ -39,6 +41,7 @@ from ._tile import (
     tile_lanes,
 )
 from ._windows import plan
+from ._winograd_weight import weight_plan
 
 __all__ = ["conv_weight_grad"]
 
@@ -367,6 +370,9 @@ def conv_weight_grad(grad, x, stride, low, dilation, groups, kernel):
         sums = depthwise_weight_grad(grad, x, kernel, options)
     else:
         made = _plan(x.shape, grad.shape, kernel, *options, x.itemsize)
+        fast = weight_plan(x.shape, grad.shape, kernel, *options, x.itemsize, made.cycles)
+        if fast:
+            return winograd_weight_grad(fast, grad, x, out)
         reach = (kernel[2] - 1) * dilation[2] // stride[2]
         if _prefers_dots(shape[0] // groups, grad.shape[4], reach, made, x.itemsize):
             sums = _by_dots(grad, x, shape, options)
