@@ -12,7 +12,7 @@ from ._tile import TILE_ROWS
 from ._winograd import GAIN, MOST_BYTES, lane_of, suits, up
 
 # Places in a plan's ``sizes`` after those up to ``BANDS``, which ``_winograd`` has, too
-PARTS, SHARES, FRAME, LINE, GRADS, SOURCES, PLANE, SIZE = range(16, 24)
+PARTS, SHARES, FRAME, LINE, GRADS, SOURCES, PLANE, SIZE = range(17, 25)
 
 TAPS = 9
 _TILES = 80  # in a block, if there are as many: the sums pass by once for each block
@@ -113,8 +113,8 @@ def _plan_of(edge, source, out, low, groups, itemsize):
     frame = (edge * band + 2) * line
     grads, sources = (points * (block * n + lane) for n in (back, there))
     sizes = [
-        edge, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0], low[2],
-        high, wide, together, band, up(high, band), parts, shares, frame, line, grads, sources,
+        edge, 3, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0],
+        low[2], high, wide, together, band, up(high, band), parts, shares, frame, line, grads, sources,
         plane, 2 * frame + line + grads + sources,
     ]  # fmt: skip
     cycles = groups * _cycles(edge, tiles, blocks, parts, shares, channels, rows, itemsize)
