@@ -114,8 +114,8 @@ def _plan_of(edge, source, out, low, groups, itemsize):
     grads, sources = (points * (block * n + lane) for n in (back, there))
     sizes = [
         edge, 3, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0],
-        low[2], high, wide, together, band, up(high, band), parts, shares, frame, line, grads, sources,
-        plane, 2 * frame + line + grads + sources,
+        low[2], high, wide, together, band, up(high, band), parts, shares, frame, line, grads,
+        sources, plane, 2 * frame + line + grads + sources,
     ]  # fmt: skip
     cycles = groups * _cycles(edge, tiles, blocks, parts, shares, channels, rows, itemsize)
     items = parts * groups * shares
