@@ -11,11 +11,18 @@ _SIZES = (
     (3, 3, 5, (7, 1, 9), (3, 1, 3), _ONES, (1, 0, 1), _ONES, 1),
     (2, 4, 6, (5, 6, 19), (3, 2, 3), (2, 1, 3), (1, 1, 2), (1, 2, 2), 2),
     (2, 20, 17, (6, 1, 5), (3, 1, 3), (2, 1, 2), (1, 0, 1), _ONES, 1),
-    (2, 40, 60, (4, 1, 4), (3, 1, 3), _ONES, (1, 0, 1), _ONES, 1),  # packed
+    (2, 40, 60, (6, 1, 8), (3, 1, 3), _ONES, (2, 0, 2), (2, 1, 2), 1),  # packed
+    (3, 130, 66, (6, 1, 5), (3, 1, 3), _ONES, (1, 0, 1), _ONES, 1),  # Winograd, small tiles
+    (7, 40, 36, (13, 1, 11), (3, 1, 3), _ONES, (2, 0, 1), _ONES, 1),  # and large ones
+    (2, 48, 64, (14, 1, 30), (3, 1, 3), _ONES, (0, 0, 2), _ONES, 2),
     (2, 5, 5, (9, 1, 37), (3, 1, 3), _ONES, (1, 0, 1), _ONES, 5),  # depthwise
+    (2, 3, 3, (5, 6, 18), (3, 2, 5), (2, 3, 1), (1, 1, 3), (1, 2, 2), 3),  # the same in three axes
+    (1, 2, 2, (1, 1, 150), (1, 1, 4), _ONES, (0, 0, 3), (1, 1, 2), 2),  # and in one
+    (2, 7, 7, (9, 1, 20), (3, 1, 3), (2, 1, 2), (1, 0, 1), _ONES, 7),  # and with a stride
     (2, 30, 20, (6, 1, 6), _ONES, _ONES, (0, 0, 0), _ONES, 1),
     (20, 1, 6, (12, 1, 12), (5, 1, 5), _ONES, (2, 0, 2), _ONES, 1),  # dot products
     (1, 3, 18, (40, 1, 70), (7, 1, 7), (2, 1, 2), (3, 0, 3), _ONES, 1),  # bands
+    (3, 3, 60, (23, 1, 19), (7, 1, 7), (3, 1, 2), (2, 0, 3), _ONES, 1),  # windows packed
     (1, 300, 10, (30, 1, 30), (3, 1, 3), _ONES, (1, 0, 1), _ONES, 1),
     (2, 6, 4, (1, 1, 50), (1, 1, 4), (1, 1, 5), (0, 0, 2), (1, 1, 3), 2),
     (0, 2, 3, (4, 1, 4), (3, 1, 3), _ONES, (0, 0, 0), _ONES, 1),
@@ -70,7 +77,7 @@ def _weight_grad(m, n, channels, out, size, kernel, stride, padding, dilation, g
 _CLOSE = {"float32": 3e-4, "float64": 1e-10}
 ROWS = (
     Row("conv_forward", _forward, _SIZES, _BENCH, flops=_flops, rtol=_CLOSE),
-    Row("conv_forward", lambda m, *size: _forward(m, *size, relu=True), _SIZES[:8], label="relu",
+    Row("conv_forward", lambda m, *size: _forward(m, *size, relu=True), _SIZES[:9], label="relu",
         rtol=_CLOSE),
     Row("conv_input_grad", _input_grad, _SIZES, _BENCH, flops=_flops, rtol=_CLOSE),
     Row("conv_weight_grad", _weight_grad, _SIZES, _BENCH, flops=_flops, rtol=_CLOSE),

@@ -13,8 +13,18 @@ _GRIDS = (  # planes, size, window, stride, padding, dilation; the outputs follo
     (2, (1, 12, 9), (1, 2, 1), (1, 3, 2), (0, 0, 0), (1, 1, 1)),
     (2, (4, 9, 33), (2, 2, 2), (3, 3, 2), (1, 1, 1), (1, 1, 1)),
     (1, (1, 1, 50), (1, 1, 4), (1, 1, 1), (0, 0, 1), (1, 1, 3)),
+    (3, (1, 7, 17), (1, 2, 2), (1, 2, 2), (0, 0, 0), (1, 1, 1)),
+    (2, (2, 35, 33), (1, 2, 2), (2, 2, 2), (0, 1, 1), (1, 1, 1)),
+    (2, (1, 37, 9), (1, 2, 2), (1, 3, 2), (0, 0, 0), (1, 1, 1)),
     (1, (1, 40, 36), (1, 2, 2), (1, 2, 2), (0, 0, 0), (1, 1, 1)),
     (0, (1, 4, 4), (1, 2, 2), (1, 2, 2), (0, 0, 0), (1, 1, 1)),
+)
+_LARGE = (  # strides and windows that need tables
+    (5, (1, 9, 9), (1, 3, 3), (1, 3, 3), (0, 1, 1), (1, 1, 1)),
+    (37, (1, 7, 7), (1, 7, 7), (1, 1, 1), (0, 0, 0), (1, 1, 1)),
+    (3, (1, 17, 20), (1, 17, 20), (1, 1, 1), (0, 0, 0), (1, 1, 1)),
+    (2, (1, 18, 18), (1, 18, 18), (1, 1, 1), (0, 1, 1), (1, 1, 1)),
+    (2, (1, 70, 130), (1, 3, 3), (1, 2, 4), (0, 1, 1), (1, 1, 1)),
 )
 _BENCH = (
     (1024, (1, 28, 28), (1, 2, 2), (1, 2, 2), (0, 0, 0), (1, 1, 1)),
@@ -69,6 +79,22 @@ def _index(m, planes, size, outs, own):
     return _values(m, planes, size), starts, counts, (1, 1, 1)
 
 
+def _largest(m, planes, *grid):
+    """x, and the windows of a grid as a table."""
+    from fastgrad.ops._windows import windows_of_grid
+
+    return _values(m, planes, *grid), *windows_of_grid("", _geometry(*grid))
+
+
+def _largest_back(m, *grid):
+    from fastgrad import reference
+
+    x, *windows = _largest(m, *grid)
+    out, index = reference.window_max(x, *windows)
+    flat = len(x), size_of(*out.shape[1:])
+    return m.normal(*flat), index.reshape(flat), x.shape
+
+
 def _sum(m, planes, size, outs, before):
     _, firsts, counts, _ = _index(m, planes, size, outs, 1)
     x = m.normal(planes, *size)
@@ -91,6 +117,15 @@ def _patterned(m, mode, taps, width, padding):
     )  # fmt: skip
 
 
+def _mean(m, planes, size, outs, before):
+    """Averages over equal shares along a table, or what is their adjoint."""
+    from fastgrad.ops._windows import spans_of_shares
+
+    spans = spans_of_shares(size, outs, m.dtype)
+    windows = spans.back_windows if before else spans.windows
+    return m.normal(planes, *(outs if before else size)), *windows, before
+
+
 _SHARES = (
     (2, (1, 7, 33), (1, 3, 4)), (3, (2, 5, 9), (2, 2, 5)), (2, (1, 4, 5), (1, 8, 9)),
     (2, (3, 8, 8), (1, 1, 1)),
@@ -103,8 +138,12 @@ ROWS = (
     Row("max_pool_index", _flat, _GRIDS, _BENCH[:1]),
     Row("window_index", _index, (*((*s, 1) for s in _SHARES), *((*s, s[0]) for s in _SHARES)),
         ((64, (1, 56, 56), (1, 7, 7), 1),)),
+    Row("window_max", _largest, _GRIDS + _LARGE, _BENCH[:1]),
+    Row("window_max_backward", _largest_back, _GRIDS + _LARGE, _BENCH[:1]),
     Row("window_sum", _sum, (*((*s, False) for s in _SHARES), *((*s, True) for s in _SHARES)),
         ((64, (1, 56, 56), (1, 7, 7), False),), rtol={"float32": 3e-5}),
+    Row("window_mean", _mean, tuple((*s, before) for s in _SHARES[:2] for before in (0, 1)),
+        ((64, (1, 56, 56), (1, 7, 7), 0),), rtol={"float32": 3e-5}),
     Row("window_sum", _patterned,
         ((1, 3, 40, 1), (2, 3, 41, 1), (2, 2, 64, 0), (1, 1, 5, 0), (2, 5, 7, 2)),
         label="patterns"),

@@ -5,7 +5,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad import kernels, nn, reference
-from fastgrad.kernels import _windows
+from fastgrad.kernels import _windows, _winograd
 from fastgrad.kernels._llvm import VECTOR_BYTES
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
@@ -164,3 +164,95 @@ def test_a_strided_input():
     turned = fg.Tensor(x.transpose(2, 3, 0, 1))
     again = fg.Tensor(np.ascontiguousarray(turned.data))
     np.testing.assert_array_equal(fg.conv2d(turned, weight).data, fg.conv2d(again, weight).data)
+
+
+# ------------------------------------------------------------------ Winograd
+
+_ONES = (1, 1, 1)
+# batch, channels, out channels, image, padding, groups
+_WINOGRAD = (
+    (1, 1, 1, (3, 3), (0, 0), 1),
+    (2, 5, 7, (4, 2), (1, 1), 1),
+    (17, 12, 8, (5, 3), (4, 3), 4),  # padding beyond the window, several images in a block
+    (3, 33, 40, (13, 11), (1, 2), 1),
+    (2, 36, 70, (30, 29), (0, 1), 2),
+    (1, 17, 16, (40, 150), (1, 0), 1),  # bands
+    (2, 5, 20, (11, 9), (2, 2), 1, 5),
+    (3, 20, 18, (8, 13), (0, 3), 2, 5),
+)
+
+
+def _volumes(dtype, batch, channels, out, image, padding, groups, span=3):
+    """An image, a weight and a bias, and the options of ``conv_forward``."""
+    rng = np.random.default_rng(0)
+    size = tuple(n + 2 * p + 1 - span for n, p in zip(image, padding, strict=True))
+    window = (out, channels // groups, span, 1, span)
+    shapes = (batch, channels, image[0], 1, image[1]), window, (out,)
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    low = (padding[0], 0, padding[1])
+    return arrays, (_ONES, low, _ONES, groups, (size[0], 1, size[1]))
+
+
+def _of_tiles(monkeypatch, edge):
+    """Every convolution that can takes tiles of that size."""
+    _winograd.winograd_plan.cache_clear()
+    monkeypatch.setattr(_winograd, "_cycles", lambda other, *_: float(other != edge))
+
+
+@pytest.fixture
+def _plans():
+    yield
+    _winograd.winograd_plan.cache_clear()
+
+
+@pytest.mark.usefixtures("_plans")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("edge", [2, 4])
+@pytest.mark.parametrize("sizes", _WINOGRAD)
+def test_winograd_equals_the_twin(monkeypatch, sizes, edge, dtype):
+    _of_tiles(monkeypatch, edge)
+    (x, weight, bias), options = _volumes(dtype, *sizes)
+    close = 1e-5 if dtype == "float32" else 1e-13
+    for relu in (False, True):
+        out = kernels.conv_forward(x, weight, bias, *options, relu)
+        wanted = reference.conv_forward(x, weight, bias, *options, relu)
+        np.testing.assert_allclose(out, wanted, rtol=0, atol=close * np.abs(wanted).max())
+    start = np.arange(x.shape[1]).astype(dtype)
+    for bias in (None, start):
+        arguments = wanted, weight, bias, *options[:-1], x.shape[2:]
+        back, same = kernels.conv_input_grad(*arguments), reference.conv_input_grad(*arguments)
+        np.testing.assert_allclose(back, same, rtol=0, atol=close * np.abs(same).max())
+
+
+@pytest.mark.usefixtures("_plans")
+@pytest.mark.parametrize(("edge", "most"), [(2, 1e-6), (4, 5e-6)])
+def test_winograds_rounding(monkeypatch, edge, most):
+    """Of the largest result, for 256 channels; the direct way is off by 2e-6."""
+    _of_tiles(monkeypatch, edge)
+    (x, weight, bias), options = _volumes("float32", 1, 256, 32, (14, 14), (1, 1), 1)
+    out = kernels.conv_forward(x, weight, bias, *options)
+    exact = reference.conv_forward(*(a.astype(float) for a in (x, weight, bias)), *options)
+    assert np.abs(out - exact).max() < most * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "edge"), [(64, 28, 4), (128, 28, 4), (256, 14, 2), (8, 28, None)]
+)
+def test_where_winograd_pays(channels, size, edge):
+    shape, low = (channels, size, 1, size), (1, 0, 1)
+    given = (channels, channels, 3, 1, 3), (4, *shape), _ONES, low, _ONES, 1, False, 4
+    made = _winograd.winograd_plan((4, *shape), *given, 1)
+    assert (made and made.sizes[_winograd.EDGE]) == edge
+    # The bits of an image may depend neither on its batch nor on the threads.
+    given = given[0], (1, *shape), *given[2:]
+    alone = _winograd.winograd_plan((1, *shape), *given, 8)
+    assert (alone and alone.sizes[_winograd.EDGE]) == edge
+
+
+def test_compiled_winograd_equals_eager():
+    rng = np.random.default_rng(0)
+    layer = nn.Conv2d(40, 36, 3, padding=1)
+    compiled = fg.compile(lambda x: layer(x).relu())
+    for _ in range(3):
+        x = fg.Tensor(rng.standard_normal((2, 40, 15, 14)).astype(np.float32))
+        np.testing.assert_array_equal(compiled(x).data, layer(x).relu().data)

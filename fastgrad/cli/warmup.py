@@ -127,7 +127,9 @@ def _convolutions(kernels, np, dtype):
         kernels.conv_weight_grad(y, x, *options, (3, 1, 3))
 
     yield lambda: convolve(16, 16)
+    yield lambda: convolve(64, 64)  # Winograd
     yield lambda: convolve(1, 4)  # dot products
+    yield lambda: convolve(1, 1)  # depthwise
 
 
 def _reductions(kernels, np, dtype):
@@ -300,10 +302,19 @@ def _pools(kernels, np, dtype):
         kernels.max_pool_index(position, geometry, 1, dtype)
 
     yield lambda: grid((1, 2, 2), (1, 2, 2))
+    yield lambda: grid((1, 1, 2), (1, 2, 2))
     yield lambda: grid((1, 3, 3), (1, 1, 1))
     yield lambda: kernels.window_index(x, (starts,) * 3, whole, (1, 1, 1))
+    image, table = np.zeros((1, 1, 16, 16), dtype), np.zeros((5, 24), np.int32)
+    for window in (1, 2, 2), (1, 16, 16):
+        windows = table, 1, (1, 1, 1), window, (1, 1, 1), True
+        yield lambda windows=windows: kernels.window_max(image, *windows)
+    flat, index = x.reshape(1, 16), np.zeros((1, 16), np.int64)
+    windows = table, 1, (1, 2, 2), (1, 2, 2), (1, 1, 1), True, np.ones(32, dtype)
+    yield lambda windows=windows: kernels.window_mean(x, *windows, True)
+    yield lambda: kernels.window_max_backward(flat, index, x.shape)
     yield lambda: kernels.window_sum(x, (0 * one,) * 3, whole, (np.ones(1, dtype),) * 3)
-    yield lambda: kernels.unpool(x.reshape(1, 16), np.zeros((1, 16), np.int64), 16)
+    yield lambda: kernels.unpool(flat, index, 16)
 
 
 def _training(dtype):

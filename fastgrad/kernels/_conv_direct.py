@@ -86,7 +86,7 @@ def _only_channel(
     strips, strips_at, bias, relu, sizes, offsets, offsets_at, depth, rows, high, wide, space,
     frame, out, out_at,
 ):  # fmt: skip
-    """The only output channel of a band, as of a depthwise convolution, without tiles."""
+    """The only output channel of a band, without tiles."""
     row, out_row = _line_distances(sizes, high)
     line = 0
     while line < rows * high:

@@ -2,7 +2,10 @@
 
 With one or three input channels, or one for each output channel, a tile's columns would be mostly
 empty. Here the vectors run along pixels instead: a few output channels times a few taps are as many
-accumulators, each a vector, which go on from row to row and from image to image.
+accumulators, each a vector, which go on from band to band and from image to image.
+
+Rows of the gradient are copied to rows as long as the frame's, with zeros between, so that one run
+of vectors goes over all pixels of a band.
 """
 
 from numba.extending import register_jitable
@@ -27,7 +30,7 @@ from ._frame import (
 )  # fmt: skip
 from ._jit import kernel
 from ._runs import fill_run
-from ._simd import fma, lane_sum, lanes, load, load_part, store
+from ._simd import fma, lane_sum, lanes, load, load_part, read, store
 
 DOT_ROWS, DOT_TAPS = 4, 3  # of a block of accumulators
 DOT_BLOCK = DOT_ROWS * DOT_TAPS
@@ -56,83 +59,81 @@ def _multiply_block(a, b, c, d, x, y, z, s):
 
 
 @register_jitable
-def _add_block(
-    grad, at, row, frame, space, places, lines, high, extents, wide, sums, sums_at
-):  # fmt: skip
-    """A block's sums go on over ``lines`` rows of pixels, ``wide`` each.
+def _add_block(space, at, row, frame, places, length, sums_at):
+    """A block's sums go on over ``length`` elements.
 
-    at, row   where the gradient's first pixel is, and the distances to the next output channels
+    at, row   where the first channel's gradient begins, and the distances to those of the others
     places    where the three taps are in the frame
     """
-    lane = lanes(grad)
-    p, q, r = places
-    s = _load_sums(sums, sums_at)
-    whole, n = wide // lane * lane, wide % lane
-    d = h = 0
-    for _ in range(lines):
-        source = frame + (d * extents[0] + h) * extents[1]
-        for k in range(0, whole, lane):
-            s = _multiply_block(
-                load(grad, at + k), load(grad, at + row[0] + k), load(grad, at + row[1] + k),
-                load(grad, at + row[2] + k), load(space, source + p + k),
-                load(space, source + q + k), load(space, source + r + k), s,
-            )  # fmt: skip
-        if n:
-            k = whole
-            s = _multiply_block(
-                load_part(grad, at + k, n, 0.0), load_part(grad, at + row[0] + k, n, 0.0),
-                load_part(grad, at + row[1] + k, n, 0.0), load_part(grad, at + row[2] + k, n, 0.0),
-                load_part(space, source + p + k, n, 0.0), load_part(space, source + q + k, n, 0.0),
-                load_part(space, source + r + k, n, 0.0), s,
-            )  # fmt: skip
-        at += wide
-        h += 1
-        if h == high:
-            d, h = d + 1, 0
+    lane = lanes(space)
+    x, y, z = frame + places[0], frame + places[1], frame + places[2]
+    q, r, t = at + row[0], at + row[1], at + row[2]
+    s = _load_sums(space, sums_at)
+    whole = length // lane * lane
+    for k in range(0, whole, lane):
+        s = _multiply_block(
+            load(space, at + k), load(space, q + k), load(space, r + k), load(space, t + k),
+            load(space, x + k), load(space, y + k), load(space, z + k), s,
+        )  # fmt: skip
+    n = length - whole
+    if n:
+        s = _multiply_block(
+            load_part(space, at + whole, n, 0.0), load_part(space, q + whole, n, 0.0),
+            load_part(space, r + whole, n, 0.0), load_part(space, t + whole, n, 0.0),
+            load_part(space, x + whole, n, 0.0), load_part(space, y + whole, n, 0.0),
+            load_part(space, z + whole, n, 0.0), s,
+        )  # fmt: skip
     for k in range(DOT_BLOCK):
-        store(sums, sums_at + k * lane, s[k])
+        store(space, sums_at + k * lane, s[k])
 
 
 @register_jitable
-def _add_one(grad, at, frame, space, places, lines, high, extents, wide, sums, sums_at):
+def _add_one(space, at, frame, places, length, sums_at):
     """The same for one output channel."""
+    lane = lanes(space)
+    x, y, z = frame + places[0], frame + places[1], frame + places[2]
+    s, t = load(space, sums_at), load(space, sums_at + lane)
+    u = load(space, sums_at + 2 * lane)
+    for k in range(0, length, lane):
+        n = min(lane, length - k)
+        a = read(space, at + k, n)
+        s = fma(a, read(space, x + k, n), s)
+        t = fma(a, read(space, y + k, n), t)
+        u = fma(a, read(space, z + k, n), u)
+    store(space, sums_at, s)
+    store(space, sums_at + lane, t)
+    store(space, sums_at + 2 * lane, u)
+
+
+@register_jitable
+def _copy_lines(grad, at, plane, rows, lines, high, wide, extents, space, target, size):
+    """Copy ``lines`` lines of the gradient of ``rows`` channels, ``size`` elements for each."""
     lane = lanes(grad)
-    p, q, r = places
-    s, t, u = load(sums, sums_at), load(sums, sums_at + lane), load(sums, sums_at + 2 * lane)
     whole, n = wide // lane * lane, wide % lane
-    d = h = 0
-    for _ in range(lines):
-        source = frame + (d * extents[0] + h) * extents[1]
-        for k in range(0, whole, lane):
-            a = load(grad, at + k)
-            s = fma(a, load(space, source + p + k), s)
-            t = fma(a, load(space, source + q + k), t)
-            u = fma(a, load(space, source + r + k), u)
-        if n:
-            k = whole
-            a = load_part(grad, at + k, n, 0.0)
-            s = fma(a, load_part(space, source + p + k, n, 0.0), s)
-            t = fma(a, load_part(space, source + q + k, n, 0.0), t)
-            u = fma(a, load_part(space, source + r + k, n, 0.0), u)
-        at += wide
-        h += 1
-        if h == high:
-            d, h = d + 1, 0
-    store(sums, sums_at, s)
-    store(sums, sums_at + lane, t)
-    store(sums, sums_at + 2 * lane, u)
+    for i in range(rows):
+        source, row = at + i * plane, target + i * size
+        for _ in range(0, lines, high):
+            for h in range(high):
+                place = row + h * extents[1]
+                for k in range(0, whole, lane):
+                    store(space, place + k, load(grad, source + k))
+                if n:  # the zeros after it are before the next line, or overwritten by that
+                    store(space, place + whole, load_part(grad, source + whole, n, 0.0))
+                source += wide
+            row += extents[0] * extents[1]
 
 
 @kernel(chunks=1)
 def sum_dots(
     start, stop, grad, x, sizes, phases, offsets, parts, splits, sums, space, size, frame_size,
-    items, blocks,
+    line_size, items, blocks,
 ):  # fmt: skip
     """Blocks ``start`` to ``stop`` of items: some output channels of a group, of a part of a batch.
 
     sizes, phases, offsets   of the forward product's plan
     sums    (parts, out, window)
-    space   ``size`` elements for each block: the frame, then its accumulators
+    space   ``size`` elements for each block: the frame, ``line_size`` for each of some channels of
+            the gradient, and the accumulators
     """
     lane, groups, rows = lanes(grad), sizes[GROUPS], sizes[ROWS]
     volume = sizes[CHANNELS] * sizes[SOURCE_D] * sizes[SOURCE_H] * sizes[SOURCE_W]
@@ -144,8 +145,9 @@ def sum_dots(
     columns = (window + DOT_TAPS - 1) // DOT_TAPS
     for block in range(start, stop):
         frame = block * size
-        totals = frame + frame_size
-        fill_run(space, frame, frame_size, 0.0)
+        copied = frame + frame_size
+        totals = copied + DOT_ROWS * line_size
+        fill_run(space, frame, totals - frame, 0.0)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             split, owner = item % splits, item // splits
             group, part = owner % groups, owner // groups
@@ -157,13 +159,19 @@ def sum_dots(
                 one = image * groups + group
                 for number in range(sizes[BANDS]):
                     top = number * band
-                    lines = min(band, deep - top) * high
+                    layers = min(band, deep - top)
+                    length = ((layers - 1) * extents[0] + high - 1) * extents[1] + wide
                     fill_frame(x, one * volume, sizes, top, space, frame)
                     for strip in range(low, high_strip):
                         first = strip * DOT_ROWS
-                        last = rows - 1 - first
+                        count = min(DOT_ROWS, rows - first)
                         at = (one * rows + first) * plane + top * high * wide
-                        row = (min(1, last) * plane, min(2, last) * plane, min(3, last) * plane)
+                        _copy_lines(
+                            grad, at, plane, count, layers * high, high, wide, extents, space,
+                            copied, line_size,
+                        )  # fmt: skip
+                        last = (count - 1) * line_size
+                        row = (min(line_size, last), min(2 * line_size, last), last)
                         for column in range(columns):
                             t = column * DOT_TAPS
                             places = (
@@ -172,16 +180,10 @@ def sum_dots(
                             )  # fmt: skip
                             there = (strip - low) * columns + column
                             there = totals + there * DOT_BLOCK * lane
-                            if last == 0:
-                                _add_one(
-                                    grad, at, frame, space, places, lines, high, extents, wide,
-                                    space, there,
-                                )  # fmt: skip
+                            if rows == 1:
+                                _add_one(space, copied, frame, places, length, there)
                             else:
-                                _add_block(
-                                    grad, at, row, frame, space, places, lines, high, extents,
-                                    wide, space, there,
-                                )  # fmt: skip
+                                _add_block(space, copied, row, frame, places, length, there)
             for i in range(low * DOT_ROWS, min(rows, high_strip * DOT_ROWS)):
                 target = ((part * groups + group) * rows + i) * window
                 for t in range(window):

@@ -8,8 +8,8 @@ from ._runs import copy_run, fill_run
 (
     IMAGES, GROUPS, CHANNELS, ROWS, SOURCE_D, SOURCE_H, SOURCE_W, STRIDE_D, STRIDE_H, STRIDE_W,
     LOW_D, LOW_H, LOW_W, PARTS_D, PARTS_H, PARTS_W, EXTENT_D, EXTENT_H, EXTENT_W, BAND, BANDS,
-    STRIPS, HEIGHT, OUT_D, OUT_H, OUT_W, STEP_D, STEP_H, STEP_W, DENSE, MODE,
-) = range(31)  # fmt: skip
+    STRIPS, HEIGHT, OUT_D, OUT_H, OUT_W, STEP_D, STEP_H, STEP_W, DENSE, MODE, IN_PLACE,
+) = range(32)  # fmt: skip
 # and in a row of its ``phases``
 COUNT_D, COUNT_H, COUNT_W, PLACE, TAPS, OFFSETS, CHOSEN, WEIGHTS = range(8)
 

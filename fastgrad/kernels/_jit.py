@@ -88,11 +88,11 @@ def entry(_cells, {signature}):
 """
 
 
-def _entry_of(function, plan, **numbers):
+def _entry_of(function, plan, counted, **numbers):
     """The function to compile for a kernel: it packs its arguments and goes to the pool."""
     parameters = ", ".join(list(inspect.signature(function).parameters)[2:])
     scope = {"share_out": share_out, "__name__": __name__}
-    scope["body"] = numba.njit(**FLAGS, no_cpython_wrapper=True)(function)
+    scope["body"] = numba.njit(**FLAGS, _nrt=counted, no_cpython_wrapper=True)(function)
     if plan is None:
         source = _ENTRY.format(
             signature=f"_n, _work, {parameters}", plan="", parameters=parameters, **numbers
@@ -105,7 +105,9 @@ def _entry_of(function, plan, **numbers):
     return scope["entry"]
 
 
-def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_error=None):
+def kernel(
+    function=None, *, grain=1, chunks=8, plan=None, serial=False, on_error=None, counted=False
+):
     """Compile a body ``f(start, stop, *arguments)`` into a launcher ``f(n, work, *arguments)``.
 
     grain      items that stay on one thread: 16 float32 are one cache line of output
@@ -114,11 +116,14 @@ def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_erro
     serial     never use threads (the work is small, or one pass depends on the one before)
     on_error   called as ``on_error(code, *arguments)`` when a serial body returns a non-zero
                code; it raises. Kernels themselves never raise.
+    counted    whether references to arrays are counted in the body, as slices and reshapes want;
+               they cost a call each, in inner loops too, where a body calls what is not inlined
     """
     if function is None:
         return functools.partial(
-            kernel, grain=grain, chunks=chunks, plan=plan, serial=serial, on_error=on_error
-        )
+            kernel, grain=grain, chunks=chunks, plan=plan, serial=serial, on_error=on_error,
+            counted=counted,
+        )  # fmt: skip
     if on_error is not None and not serial:
         raise TypeError(f"kernel {function.__name__}: only a serial kernel can return an error")
     name = f"{function.__module__.rpartition('.')[2]}.{function.__name__.lstrip('_')}"
@@ -127,7 +132,7 @@ def kernel(function=None, *, grain=1, chunks=8, plan=None, serial=False, on_erro
 
     def ready():  # made at the first launch: most programs use few kernels
         nonlocal entry
-        source = _entry_of(function, plan, grain=grain, chunks=0 if serial else chunks)
+        source = _entry_of(function, plan, counted, grain=grain, chunks=0 if serial else chunks)
         entry = compile_function(source, name, function.__module__.startswith(_PACKAGE))
         return entry
 

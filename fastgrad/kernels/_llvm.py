@@ -20,9 +20,11 @@ def call_llvm(builder, name, result, *operands):
 
 
 def suffix(kind):
-    """The overload suffix of an LLVM type: ``f32``, ``v16f32``, ``f64``, ``v8f64``."""
+    """The overload suffix of an LLVM type: ``f32``, ``v16f32``, ``f64``, ``v8f64``, ``v8i64``."""
     if isinstance(kind, ir.VectorType):
         return f"v{kind.count}{suffix(kind.element)}"
+    if isinstance(kind, ir.IntType):
+        return f"i{kind.width}"
     return "f32" if isinstance(kind, ir.FloatType) else "f64"
 
 
@@ -64,6 +66,24 @@ def masked_store(builder, value, pointer, mask):
     call_llvm(builder, name, ir.VoidType(), value, pointer, align, mask)
 
 
+def gather(builder, data, at, kind, size, mask=None, others=None):
+    """Values of the vector type ``kind``, each from ``size · at`` bytes after ``data``.
+
+    Lanes that are not in ``mask``, if given, are not read: they are those of ``others``.
+    """
+    count = kind.count
+    wide = ir.VectorType(INT64, count)
+    start = splat_value(builder, builder.ptrtoint(data, INT64), wide)
+    offset = builder.mul(builder.sext(at, wide), constant(wide, size))
+    places = builder.inttoptr(
+        builder.add(start, offset), ir.VectorType(ir.PointerType(ir.IntType(8)), count)
+    )
+    if mask is None:
+        mask, others = constant(ir.VectorType(INT1, count), 1), ir.Constant(kind, ir.Undefined)
+    name = f"llvm.masked.gather.{suffix(kind)}.v{count}p0"
+    return call_llvm(builder, name, kind, places, INT32(4), mask, others)
+
+
 def plain_load(builder, pointer, kind):
     return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=_itemsize(kind))
 
@@ -74,7 +94,7 @@ def plain_store(builder, value, pointer):
 
 
 def _itemsize(kind):
-    return 4 if suffix(kind).endswith("f32") else 8
+    return 4 if suffix(kind).endswith("32") else 8
 
 
 class Expr:

@@ -12,12 +12,12 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ._llvm import (
-    INT1,
     INT32,
     INT64,
     Expr,
     call_llvm,
     constant,
+    gather,
     lane_mask,
     masked_load,
     masked_store,
@@ -132,9 +132,7 @@ def gather_inside(typing_context, x, start, places, index):
         at = builder.load(builder.bitcast(first, wide.as_pointer()), align=8)
         inside = builder.icmp_signed(">=", at, constant(wide, 0))
         size = 4 if suffix(kind.element) == "f32" else 8
-        return _gather_words(
-            builder, data, at, kind, size, suffix(kind), inside, constant(kind, 0.0)
-        )
+        return gather(builder, data, at, kind, size, inside, constant(kind, 0.0))
 
     return Vector(x.dtype)(x, types.int64, places, types.int64), codegen
 
@@ -185,7 +183,7 @@ def _index(builder, row, column, width):
 def _gather(builder, data, at, kind):
     """``data[at]`` of elements of the vector type ``kind``."""
     size = 4 if suffix(kind.element) == "f32" else 8
-    return _gather_words(builder, data, at, kind, size, suffix(kind))
+    return gather(builder, data, at, kind, size)
 
 
 def _pairs(builder, data, at, kind):
@@ -197,29 +195,10 @@ def _pairs(builder, data, at, kind):
     words = ir.VectorType(INT64, half)
     for first in (0, half):
         part = builder.shuffle_vector(at, at, _lanes(range(first, first + half)))
-        word = _gather_words(builder, data, part, words, 4, f"v{half}i64")
+        word = gather(builder, data, part, words, 4)
         halves.append(builder.bitcast(word, kind))
     picks = (_lanes(range(first, 2 * kind.count, 2)) for first in (0, 1))
     return tuple(Expr(builder, builder.shuffle_vector(*halves, pick)) for pick in picks)
-
-
-def _gather_words(builder, data, at, kind, size, name, mask=None, nothing=None):
-    """Values of the vector type ``kind``, from ``size · at`` bytes after ``data`` each.
-
-    Where a mask is given and not set, ``nothing`` is there instead.
-    """
-    wide = ir.VectorType(INT64, kind.count)
-    start = splat_value(builder, builder.ptrtoint(data, INT64), wide)
-    at = at if at.type == wide else builder.sext(at, wide)
-    offset = builder.mul(at, constant(wide, size))
-    places = builder.inttoptr(
-        builder.add(start, offset), ir.VectorType(ir.PointerType(ir.IntType(8)), kind.count)
-    )
-    if mask is None:
-        mask = ir.Constant(ir.VectorType(INT1, kind.count), [INT1(1)] * kind.count)
-        nothing = ir.Constant(kind, ir.Undefined)
-    name = f"llvm.masked.gather.{name}.v{kind.count}p0"
-    return call_llvm(builder, name, kind, places, INT32(4), mask, nothing)
 
 
 def _lanes(positions):

@@ -220,6 +220,27 @@ def load_part(typing_context, x, index, count, fill):
 
 
 @intrinsic
+def load_splat(typing_context, x, index):
+    """A vector with every lane ``x[index]``."""
+
+    def codegen(context, builder, sig, args):
+        number = builder.load(_pointer(context, builder, sig.args[0], args[0], args[1]))
+        return splat_value(builder, number, vector_of(x.dtype))
+
+    return Vector(x.dtype)(x, types.int64), codegen
+
+
+@intrinsic
+def element(typing_context, x, index):
+    """``x[index]``; unlike indexing, it does not ask whether the index counts from the end."""
+
+    def codegen(context, builder, sig, args):
+        return builder.load(_pointer(context, builder, sig.args[0], args[0], args[1]))
+
+    return x.dtype(x, types.int64), codegen
+
+
+@intrinsic
 def load_flags(typing_context, flags, index, count, like):
     """``count`` bools from ``index`` on as 1.0 and 0.0, in the element type of the array ``like``.
 

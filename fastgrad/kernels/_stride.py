@@ -1,4 +1,4 @@
-"""Vectors that are cut at both ends, every second element of two vectors, lanes as bytes.
+"""Vectors cut at both ends, or of scattered elements; every second element; lanes as bytes.
 
 What windows over rows want beyond ``_simd``: only lanes from ``low`` to ``high`` exist, the others
 are neither read nor written. An index may be outside the array where its lane does not exist.
@@ -8,10 +8,20 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, register_jitable
 
-from ._llvm import INT32, INT64, masked_load, masked_store, splat_value, vector_of
-from ._simd import Vector, _pointer
+from ._llvm import (
+    INT32,
+    INT64,
+    gather,
+    masked_load,
+    masked_store,
+    plain_load,
+    splat_value,
+    vector_of,
+)
+from ._simd import Vector, _pointer, lanes, prefetch, write, zeros
 
 _BYTE = ir.IntType(8)
+AHEAD = 1024  # elements: what will be read or written is asked for so much earlier
 
 
 @register_jitable
@@ -41,6 +51,65 @@ def load_bits(typing_context, x, index, chosen, others):
 
 
 @intrinsic
+def load_each(typing_context, x, base, table, at, chosen, others):
+    """``x[base + table[at + lane]]`` in the lanes whose bits are set, ``others`` in the rest.
+
+    ``table`` is of int32, and has all lanes.
+    """
+
+    def codegen(context, builder, sig, args):
+        array, base, table, at, chosen, others = args
+        kind = others.type
+        index = _pointer(context, builder, sig.args[2], table, at)
+        index = plain_load(builder, index, ir.VectorType(INT32, kind.count))
+        data = _pointer(context, builder, sig.args[0], array, base)
+        mask = _mask(builder, chosen, kind.count)
+        return gather(builder, data, index, kind, x.dtype.bitwidth // 8, mask, others)
+
+    return others(x, types.int64, table, types.int64, types.int64, others), codegen
+
+
+@intrinsic
+def larger_bits(typing_context, table, at, number, like):
+    """The lanes of ``table[at : at + lanes]``, int32, that are larger than a number, as bits.
+
+    There are as many lanes as of the array ``like``.
+    """
+    count = vector_of(like.dtype).count
+
+    def codegen(context, builder, sig, args):
+        table, at, number, _ = args
+        place = _pointer(context, builder, sig.args[0], table, at)
+        values = plain_load(builder, place, ir.VectorType(INT32, count))
+        number = splat_value(builder, builder.trunc(number, INT32), values.type)
+        hits = builder.icmp_signed(">", values, number)
+        return builder.zext(builder.bitcast(hits, ir.IntType(count)), INT64)
+
+    return types.int64(table, types.int64, types.int64, like), codegen
+
+
+@intrinsic
+def store_sums(typing_context, out, index, chosen, table, at, value):
+    """``out[index + lane] = table[at + lane] + value[lane]`` where the bits are set.
+
+    ``out`` is of int64, ``table`` of int32; ``value`` has whole numbers.
+    """
+
+    def codegen(context, builder, sig, args):
+        array, index, chosen, table, at, value = args
+        count = value.type.count
+        whole = ir.VectorType(INT32, count)
+        place = _pointer(context, builder, sig.args[3], table, at)
+        total = builder.add(plain_load(builder, place, whole), builder.fptosi(value, whole))
+        total = builder.sext(total, ir.VectorType(INT64, count))
+        place = _pointer(context, builder, sig.args[0], array, index)
+        masked_store(builder, total, place, _mask(builder, chosen, count))
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, types.int64, table, types.int64, value), codegen
+
+
+@intrinsic
 def store_bits(typing_context, x, index, chosen, value):
     """``x[index : index + lanes] = value`` in the lanes whose bits are set."""
 
@@ -57,6 +126,15 @@ def store_bits(typing_context, x, index, chosen, value):
 def load_range(x, index, low, high, others):
     """``x[index : index + lanes]`` in lanes ``low`` to ``high``, ``others`` in the rest."""
     return load_bits(x, index, bits(low, high), others)
+
+
+@register_jitable
+def clear(x, at, count):
+    """``x[at : at + count] = 0``, floats; what comes after them is asked for."""
+    nothing = zeros(x)
+    for i in range(at, at + count, lanes(x)):
+        prefetch(x, i + AHEAD)
+        write(x, i, min(lanes(x), at + count - i), nothing)
 
 
 def _shuffle(pattern, name, text):
@@ -127,6 +205,12 @@ def if_larger(typing_context, a, b, yes, no):
         return builder.select(larger, chosen, other)
 
     return a(a, a, a, a), codegen
+
+
+@register_jitable(forceinline=True)
+def larger_of(best, place, value, number):
+    """(best, place) with ``value``, of place ``number``, where that is larger."""
+    return if_larger(value, best, value, best), if_larger(value, best, number, place)
 
 
 @intrinsic

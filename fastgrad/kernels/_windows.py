@@ -129,10 +129,10 @@ def _mode(strips, height, rows, high, wide, dense, itemsize):
     return min(cycles, key=cycles.get)
 
 
-def _tables(axes, kernel, out, channels, extents):
+def _tables(axes, kernel, out, channels, extents, part):
     """A plan's phases, without where their weights begin, its ``offsets`` and its ``taps``."""
     _, high, wide = axes
-    parts, part = prod(axis.parts for axis in axes), prod(extents)
+    parts = prod(axis.parts for axis in axes)
     phases, offsets, chosen = [], [], []
     for three in product(*(axis.phases for axis in axes)):
         taps = list(product(*(axis.places(p) for axis, p in zip(axes, three, strict=True))))
@@ -152,7 +152,7 @@ def _tables(axes, kernel, out, channels, extents):
 @lru_cache(maxsize=1024)
 def plan(
     source, weight, out, stride, low, dilation, groups, backward, itemsize,
-    band_bytes=_BAND_BYTES, least_items=_LEAST_ITEMS,
+    band_bytes=_BAND_BYTES, least_items=_LEAST_ITEMS, framed=False,
 ):  # fmt: skip
     """The ``Plan`` of a product: source (N, C, D, H, W), weight, out likewise."""
     kernel = weight[2:]
@@ -165,6 +165,8 @@ def plan(
     strips = -(-rows // TILE_ROWS)
     height = -(-rows // strips)
     deep, high, wide = axes
+    # where windows have one element and leave none out, panels are packed from the source
+    in_place = not framed and prod(kernel) == max(stride) == 1 and not any(low)
     high_extent, wide_extent = high.count + high.reach, wide.count + wide.reach
     parts = deep.parts * high.parts * wide.parts
     layer = channels * parts * high_extent * wide_extent * itemsize
@@ -174,7 +176,8 @@ def plan(
     bands = -(-deep.count // count)
     count = -(-deep.count // max(1, bands))  # as even as can be
     extents = count + deep.reach, high_extent, wide_extent
-    phases, offsets, chosen = _tables(axes, kernel, out, channels, extents)
+    apart = prod(source[2:] if in_place else extents)  # from channel to channel
+    phases, offsets, chosen = _tables(axes, kernel, out, channels, extents, apart)
     depths = [channels * phase[4] for phase in phases]
     before = np.cumsum([0, *(groups * strips * height * depth for depth in depths)])
     steps = (
@@ -188,14 +191,14 @@ def plan(
         source[0], groups, channels, rows, *source[2:], *(axis.stride for axis in axes),
         *(axis.low for axis in axes), *(axis.parts for axis in axes), *extents, count, bands,
         strips, height, *out[2:], *(axis.step for axis in axes), dense,
-        _mode(strips, height, count, high, wide, dense, itemsize),
+        PACKED if in_place else _mode(strips, height, count, high, wide, dense, itemsize), in_place,
     ]  # fmt: skip
     return Plan(
         np.array(sizes, np.int64),
         np.array(phases, np.int64).reshape(-1, 8),
         np.array(offsets or [0], np.int64),
         np.array(chosen or [0], np.int64),
-        channels * parts * prod(extents),
+        0 if in_place else channels * parts * prod(extents),
         int(before[-1]),
         source[0] * groups * bands,
         steps,

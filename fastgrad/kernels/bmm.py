@@ -39,7 +39,7 @@ def _plan_items(tile, a, b, c, a_at, b_at, a_turned, b_turned, space, groups):
     return groups, c.shape[0] * _work(c.shape[1], depth, c.shape[2], c)
 
 
-@kernel(plan=_plan_items)
+@kernel(plan=_plan_items, counted=True)
 def _items(start, stop, tile, a, b, c, a_at, b_at, a_turned, b_turned, space, groups):
     """Groups ``start`` to ``stop`` of the products ``C[i] = A[a_at[i]] · B[b_at[i]]``.
 
@@ -83,7 +83,7 @@ def _plan_item_dots(a, b, c, a_at, b_at, nothing):
     return items, items * rows * columns * (a.shape[2] * 0.05 + 5.0)
 
 
-@kernel(plan=_plan_item_dots)
+@kernel(plan=_plan_item_dots, counted=True)
 def _item_dots(start, stop, a, b, c, a_at, b_at, nothing):
     """Items ``start`` to ``stop`` of ``C[i] = A[a_at[i]] · B[b_at[i]]ᵀ``, by dot products.
 

@@ -5,24 +5,29 @@ A band of the source is copied into a frame in cache, where a tap of a run of ou
 of elements (see ``_windows``). Of four ways from there, an estimate of cycles picks one:
 
     packed   a panel of as many output pixels as a tile is wide, across lines of the image, is
-             packed tap by tap, and meets all output channels
+             packed tap by tap, and meets all output channels; where windows have one element, it
+             is packed from the source, without a frame
     flat     tiles read the frame itself, through a table of taps, as if it were one long line;
              what they compute between two lines is dropped
-    lines    the same line by line; depthwise without tiles
+    lines    the same line by line; one output channel without tiles
     together a few short lines at once, each a vector of the tile
 
-The matrix of all windows is never stored.
+The matrix of all windows is never stored. Depthwise convolutions read the source itself, see
+``_conv_depthwise``.
 
 The gradient of the input is the same product: the gradient of the output with the weight turned, by
 phases where there is a stride. That is what a transposed convolution computes, too.
 
-Every element is one chain of fused multiply-adds, whatever the threads do.
+Every element is one chain of fused multiply-adds, whatever the threads do. Where it pays, windows
+of 3 x 3 pixels go another way, with fewer multiplications: see ``_conv_winograd``.
 """
 
 import numpy as np
 from numba.extending import register_jitable
 
+from ._conv_depthwise import depthwise, is_depthwise
 from ._conv_direct import direct_phase
+from ._conv_winograd import convolve_winograd
 from ._frame import (
     BAND,
     BANDS,
@@ -36,6 +41,7 @@ from ._frame import (
     EXTENT_W,
     GROUPS,
     HEIGHT,
+    IN_PLACE,
     MODE,
     OFFSETS,
     OUT_D,
@@ -56,11 +62,12 @@ from ._frame import (
 )
 from ._jit import kernel, scratch
 from ._record import contiguous, empty
-from ._runs import fill_run
-from ._simd import lanes, load, store, store_part, turn_block
+from ._runs import copy_run, fill_run
+from ._simd import lanes, load, prefetch, store, store_part, turn_block
 from ._threads import policy
 from ._tile import TILE_VECTORS, TILE_WIDTH_BYTES, multiply_tile, tile_address, tile_lanes
 from ._windows import FLAT, PACKED, plan
+from ._winograd import winograd_plan
 
 __all__ = ["conv_forward", "conv_input_grad"]
 
@@ -155,31 +162,37 @@ def _pack(space, frame, panel, width, offsets, first, steps, runs, runs_at, numb
 
 @register_jitable
 def _packed_panel(
-    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth,
-    high, wide, first, columns, space, frame, panel, results, runs, runs_at, out, out_at,
+    tile, strips, strips_at, bias, bias_at, biased, relu, sizes, offsets, offsets_at, depth, k,
+    high, wide, first, columns, x, source, space, frame, panel, results, runs, runs_at, out, out_at,
 ):  # fmt: skip
-    """All output channels of ``columns`` output pixels, by a panel of their taps."""
+    """All output channels of ``columns`` output pixels, by a panel of their taps from ``k`` on."""
     width = TILE_VECTORS * tile_lanes(out)
     plane = sizes[OUT_D] * sizes[OUT_H] * sizes[OUT_W]
-    number = _find_runs(runs, runs_at, first, columns, high, wide, sizes)
-    dense, height = sizes[DENSE], sizes[HEIGHT]
+    in_place, dense, height = sizes[IN_PLACE], sizes[DENSE], sizes[HEIGHT]
+    number = 0 if in_place else _find_runs(runs, runs_at, first, columns, high, wide, sizes)
     c_at, c_row = (out_at + first, plane) if dense else (results, width)
     c = out if dense else space
-    for k in range(0, max(1, depth), _DEPTH):
-        steps = min(_DEPTH, depth - k)
+    steps = min(_DEPTH, depth - k)
+    if in_place:
+        for i in range(steps):
+            at = source + offsets[offsets_at + k + i] + first
+            copy_run(x, at, space, panel + i * width, columns)
+            prefetch(x, at + width)  # the next panel's, while tiles compute
+            prefetch(x, at + width + width // 2)
+    else:
         _pack(space, frame, panel, width, offsets, offsets_at + k, steps, runs, runs_at, number)
-        for strip in range(sizes[STRIPS]):
-            top = strip * height
-            n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
-            if biased and k == 0:
-                start_rows(bias, bias_at + top, c, there, c_row, n, columns)
-            multiply_tile(
-                tile, strips, strips_at + strip * height * depth + k * height, 1, height,
-                space, panel, width, space, 0, 0, steps,
-                biased or k > 0, c, there, c_row, relu and k + steps == depth,
-                c, there, c_row, n, columns,
-            )  # fmt: skip
-    if not dense:
+    for strip in range(sizes[STRIPS]):
+        top = strip * height
+        n, there = min(height, sizes[ROWS] - top), c_at + top * c_row
+        if biased and k == 0:
+            start_rows(bias, bias_at + top, c, there, c_row, n, columns)
+        multiply_tile(
+            tile, strips, strips_at + strip * height * depth + k * height, 1, height,
+            space, panel, width, space, 0, 0, steps,
+            biased or k > 0, c, there, c_row, relu and k + steps == depth,
+            c, there, c_row, n, columns,
+        )  # fmt: skip
+    if not dense and k + steps == depth:
         for r in range(number):
             at = runs_at + 3 * r
             column = runs[at + 1]
@@ -213,27 +226,33 @@ def _convolve(
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             owner, top = item // bands, item % bands * band_rows
             group = owner % groups
-            fill_frame(x, owner * sizes[CHANNELS] * volume, sizes, top, space, frame)
+            source = owner * sizes[CHANNELS] * volume
+            if sizes[IN_PLACE]:
+                source += top * sizes[SOURCE_H] * sizes[SOURCE_W]
+            else:
+                fill_frame(x, source, sizes, top, space, frame)
             for f in range(len(phases)):
-                phase = phases[f]
-                high, wide = phase[COUNT_H], phase[COUNT_W]
-                rows = min(band_rows, phase[COUNT_D] - top)
-                depth = sizes[CHANNELS] * phase[TAPS]
-                at = owner * sizes[ROWS] * plane + phase[PLACE] + out_place(sizes, top, 0, 0)
-                strips_at = phase[WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
+                high, wide, offsets_at = phases[f, COUNT_H], phases[f, COUNT_W], phases[f, OFFSETS]
+                rows = min(band_rows, phases[f, COUNT_D] - top)
+                depth = sizes[CHANNELS] * phases[f, TAPS]
+                at = owner * sizes[ROWS] * plane + phases[f, PLACE] + out_place(sizes, top, 0, 0)
+                strips_at = phases[f, WEIGHTS] + group * sizes[STRIPS] * sizes[HEIGHT] * depth
                 if sizes[MODE] == PACKED:
                     pixels = rows * high * wide
-                    for first in range(0, pixels, width):
-                        _packed_panel(
-                            tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu,
-                            sizes, offsets, phase[OFFSETS], depth, high, wide, first,
-                            min(width, pixels - first), space, frame, panel, results, runs,
-                            block * 3 * width, out, at,
-                        )  # fmt: skip
+                    together = pixels if sizes[DENSE] else width  # whose sums are under way at once
+                    for begin in range(0, pixels, together):
+                        for k in range(0, max(1, depth), _DEPTH):
+                            for first in range(begin, min(pixels, begin + together), width):
+                                _packed_panel(
+                                    tile, strips, strips_at, bias, group * sizes[ROWS], biased,
+                                    relu, sizes, offsets, offsets_at, depth, k, high, wide,
+                                    first, min(width, pixels - first), x, source, space, frame,
+                                    panel, results, runs, block * 3 * width, out, at,
+                                )  # fmt: skip
                 elif rows > 0:
                     direct_phase(
                         tile, strips, strips_at, bias, group * sizes[ROWS], biased, relu, sizes,
-                        offsets, phase[OFFSETS], depth, rows, high, wide, space, frame, results,
+                        offsets, offsets_at, depth, rows, high, wide, space, frame, results,
                         out, at,
                     )  # fmt: skip
 
@@ -244,13 +263,18 @@ def _volume(x, weight, bias, out, options, backward, relu=False):
         return out
     stride, low, dilation, groups = options
     x, weight = contiguous(x), contiguous(weight)
-    made = plan(
-        x.shape, weight.shape, out.shape, stride, low, dilation, groups, backward, x.itemsize
-    )
+    if is_depthwise(x.shape, weight.shape, groups, stride, backward):
+        depthwise(x, weight, bias, out, options, backward, relu)
+        return out
     window = weight[0, 0].size if weight.size else 0
     each = weight.shape[1] * window  # of one of the weight's first channels
     per_group = weight.shape[0] // groups * each
     steps = (per_group, window, each) if backward else (per_group, each, window)
+    given = x.shape, weight.shape, out.shape, stride, low, dilation, groups, backward, x.itemsize
+    fast = winograd_plan(*given, policy.threads)
+    if fast:
+        return convolve_winograd(fast, x, weight, bias, steps, backward, relu, out)
+    made = plan(*given)
     strips = empty(max(1, made.weights), x.dtype)
     count = len(made.phases) * groups * int(made.sizes[STRIPS])
     _arrange(

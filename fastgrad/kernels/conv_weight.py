@@ -1,8 +1,14 @@
 """The gradient of a convolution's weight, on the register tile.
 
 Rows of the product are output channels, its depth are output pixels, and columns are the elements
-of a window, channels last: a band of the input is turned to channels last once, in cache, so that
-what a pixel's window has in one row of the kernel is one run of elements.
+of a window. Of three ways, an estimate of cycles picks one:
+
+    turned   a band of the input is turned to channels last once, in cache, so that what a pixel's
+             window has in one row of the kernel is one run of elements
+    packed   with few channels such runs would leave much of a tile's columns empty; panels of
+             whole windows are packed from a frame that is not turned
+    dots     with few elements of a window and few rows, see ``_conv_dots``; and depthwise
+             convolutions have a way of their own, see ``_conv_depthwise``
 
 Each part of a batch has a sum of its own, and these are added in order. Into how many parts a batch
 is cut is a matter of shapes, not of threads: no bit depends on their number.
@@ -15,17 +21,20 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
+from . import _frame
+from ._conv_depthwise import depthwise_weight_grad, is_depthwise
 from ._conv_dots import DOT_BLOCK, DOT_ROWS, DOT_TAPS, sum_dots
 from ._jit import kernel, scratch
 from ._llvm import VECTOR_BYTES
 from ._record import contiguous, empty
 from ._runs import add_run, copy_run, fill_run
-from ._simd import lanes, turn_block
+from ._simd import lanes, load, store_part, turn_block
 from ._threads import policy
 from ._tile import (
     TILE_ROWS,
     TILE_VECTORS,
     multiply_taps,
+    multiply_tile,
     tile_address,
     tile_lanes,
 )
@@ -37,33 +46,46 @@ _DEPTH = 256  # pixels at a time: their windows' elements in a panel fill two th
 _STRIP = 16 * (_DEPTH + 16)  # elements of a strip of the gradient, rows skewed
 _FRAME_BYTES = 1 << 19  # of a band turned to channels last
 _PART_BYTES = 4 << 20  # of the sums of all parts of a batch
-_DOT_BYTES = 1 << 14  # of a frame for dot products, so that it stays in the L1 cache
+_DOT_BYTES = 1 << 15  # of a frame and lines of the gradient for dot products: two thirds of L1
 _TOTAL_BYTES = 1 << 19  # of accumulators of dot products, so that they stay in the L2 cache
+_PART_PIXELS = 1 << 12  # at least, so that the end of a sum does not count
 _ITEMS = 16  # that threads share
+_PACK_CYCLES = 2.5  # of a piece of a window in a panel
 _NS_STEP, _NS_COPY = 1 / 60, 0.5
 
 # Places in a plan's ``sizes``
 (
     IMAGES, GROUPS, CHANNELS, ROWS, SOURCE_D, SOURCE_H, SOURCE_W, STRIDE_D, LOW_D, LOW_H, LOW_W,
     EXTENT_H, EXTENT_W, REACH, PIXELS_D, LAYER, BAND, PARTS, SPLITS, STRIPS, HEIGHT, RUN, WINDOW,
-) = range(23)  # fmt: skip
+    TURNED,
+) = range(24)  # fmt: skip
 
 
 class _Plan(NamedTuple):
-    """sizes, where each output pixel's window and each run of it begin, elements of a frame."""
+    """sizes, where each output pixel's window and each run of it begin, elements of a frame.
+
+    cycles   of the tiles, for each pixel, by an estimate
+    """
 
     sizes: np.ndarray
     pixels: np.ndarray
     runs: np.ndarray
     frame: int
     items: int
+    cycles: float
 
 
-def _places(counts, steps, extents, channels):
-    """Places in a frame of ``counts`` points, ``steps`` apart, along three axes."""
+def _places(counts, steps, extents):
+    """Places in a frame of one channel of ``counts`` points, ``steps`` apart, along three axes."""
     d, h, w = (np.arange(n) * step for n, step in zip(counts, steps, strict=True))
-    places = (d[:, None, None] * extents[0] + h[:, None]) * extents[1] + w
-    return (places * channels).ravel().astype(np.int64)
+    return ((d[:, None, None] * extents[0] + h[:, None]) * extents[1] + w).ravel().astype(np.int64)
+
+
+def _cycles(run, height, lane):
+    """Cycles of a strip's tiles over ``run`` columns, for a step of depth: work, or loads."""
+    whole, rest = divmod(-(-run // lane), TILE_VECTORS)
+    each = [max(height * v / 2, (height + v + 1) / 2, 4.0) for v in (TILE_VECTORS, rest)]
+    return whole * each[0] + (each[1] if rest else 0)
 
 
 @lru_cache(maxsize=1024)
@@ -72,61 +94,74 @@ def _plan(x, grad, kernel, stride, low, dilation, groups, itemsize):
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     extents = [(n - 1) * s + r for n, s, r in zip(pixels, stride, reach, strict=True)][1:]
     channels, rows = x[1] // groups, grad[1] // groups
-    layer = extents[0] * extents[1] * channels
-    fit = max(1, _FRAME_BYTES // itemsize // max(1, layer) - reach[0])
+    layer = extents[0] * extents[1]
+    fit = max(1, _FRAME_BYTES // itemsize // max(1, layer * channels) - reach[0])
     band = max(1, min(pixels[0], fit // stride[0] + 1))
     strips = -(-rows // TILE_ROWS)
+    height = -(-rows // strips)
     window = prod(kernel) * channels
     most = max(1, _PART_BYTES // max(1, grad[1] * window * itemsize))
     parts = min(x[0], most, -(-_ITEMS // groups))
-    splits = min(strips, -(-_ITEMS // (parts * groups)))
     together = dilation[2] == 1  # then a row of the kernel is one run
-    taps = (*kernel[:2], 1) if together else kernel
+    taps = _places((*kernel[:2], 1) if together else kernel, dilation, extents)
+    run, lane = kernel[2] if together else 1, VECTOR_BYTES // itemsize
+    frame = ((band - 1) * stride[0] + reach[0]) * layer
+    pieces = len(taps) * channels + -(-window // (TILE_VECTORS * lane))
+    cycles = [
+        strips * _cycles(window, height, lane) + pieces * _PACK_CYCLES,
+        strips * len(taps) * _cycles(run * channels, height, lane),
+    ]
+    turned = cycles[1] <= cycles[0]
+    # a panel that was packed should meet a few strips
+    splits = min(strips if turned else -(-strips // 3), -(-_ITEMS // (parts * groups)))
+    places = _places((band, *pixels[1:]), stride, extents)
+    if turned:
+        places, taps, run = places * channels, taps * channels, run * channels
+    else:
+        taps = (np.arange(channels)[:, None] * frame + taps).ravel()
     sizes = [
         x[0], groups, channels, rows, *x[2:], stride[0], *(-a for a in low), *extents, reach[0],
-        pixels[0], pixels[1] * pixels[2], band, parts, splits, strips, -(-rows // strips),
-        channels * (kernel[2] if together else 1), window,
+        pixels[0], pixels[1] * pixels[2], band, parts, splits, strips, height, run, window, turned,
     ]  # fmt: skip
-    frame = ((band - 1) * stride[0] + reach[0]) * layer
     return _Plan(
-        np.array(sizes, np.int64),
-        _places((band, *pixels[1:]), stride, extents, channels),
-        _places(taps, dilation, extents, channels),
-        frame,
-        parts * groups * splits,
-    )
+        np.array(sizes, np.int64), places, taps, frame * channels, parts * groups * splits,
+        cycles[turned],
+    )  # fmt: skip
 
 
 @register_jitable
-def _turn_frame(x, source, sizes, top, rows, space, frame):
-    """Copy ``rows`` rows of the input from ``top`` on, channels last.
+def _fill_frame(x, source, sizes, top, rows, space, frame):
+    """Copy ``rows`` rows of the input from ``top`` on, channels last or each by itself.
 
     What is zero in every band's frame is zero already.
     """
-    channels, lane = sizes[CHANNELS], lanes(x)
-    row = sizes[EXTENT_W] * channels
-    width = sizes[SOURCE_W]
+    channels, width, wide, lane = sizes[CHANNELS], sizes[SOURCE_W], sizes[EXTENT_W], lanes(x)
+    turned = sizes[TURNED] and channels > 1
     plane = sizes[SOURCE_H] * width
     volume = sizes[SOURCE_D] * plane
-    before = min(sizes[EXTENT_W], max(0, -sizes[LOW_W]))
-    inside = min(width, sizes[EXTENT_W] - before)
+    before = min(wide, max(0, -sizes[LOW_W]))
+    inside = min(width, wide - before)
+    apart = ((sizes[BAND] - 1) * sizes[STRIDE_D] + sizes[REACH]) * sizes[EXTENT_H] * wide
+    step, row = (channels, channels * wide) if turned else (1, wide)
     at = frame
     for d in range(sizes[LOW_D] + top, sizes[LOW_D] + top + rows):
         for h in range(sizes[LOW_H], sizes[LOW_H] + sizes[EXTENT_H]):
-            if 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]:
-                begin, place = at + before * channels, source + d * plane + h * width
-                if channels == 1:
-                    copy_run(x, place, space, begin, inside)
-                else:
-                    for c in range(0, channels, lane):
-                        for i in range(0, inside, lane):
-                            turn_block(
-                                x, place + c * volume + i, volume,
-                                space, begin + i * channels + c, channels,
-                                min(lane, channels - c), min(lane, inside - i),
-                            )  # fmt: skip
+            there = 0 <= d < sizes[SOURCE_D] and 0 <= h < sizes[SOURCE_H]
+            begin, place = at + before * step, source + d * plane + h * width
+            if there and turned:
+                for c in range(0, channels, lane):
+                    for i in range(0, inside, lane):
+                        turn_block(
+                            x, place + c * volume + i, volume,
+                            space, begin + i * channels + c, channels,
+                            min(lane, channels - c), min(lane, inside - i),
+                        )  # fmt: skip
+            elif there:
+                for c in range(channels):
+                    copy_run(x, place + c * volume, space, begin + c * apart, inside)
             elif sizes[BAND] < sizes[PIXELS_D]:
-                fill_run(space, at, row, 0.0)
+                for c in range(1 if turned else channels):
+                    fill_run(space, at + c * apart, row, 0.0)
             at += row
 
 
@@ -147,7 +182,7 @@ def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, s
     """Blocks ``start`` to ``stop`` of items: some output channels of a group, of a part of a batch.
 
     sums    (parts, out, window), the window channels last
-    space   ``size`` elements for each block: strips of the gradient, then the frame
+    space   ``size`` elements for each block: strips of the gradient, a panel, then the frame
     """
     groups, splits, strips, height = sizes[GROUPS], sizes[SPLITS], sizes[STRIPS], sizes[HEIGHT]
     layer, deep, band = sizes[LAYER], sizes[PIXELS_D], sizes[BAND]
@@ -155,7 +190,8 @@ def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, s
     volume = sizes[CHANNELS] * sizes[SOURCE_D] * sizes[SOURCE_H] * sizes[SOURCE_W]
     for block in range(start, stop):
         strips_at = block * size
-        frame = strips_at + (strips + splits - 1) // splits * _STRIP
+        panel = strips_at + (strips + splits - 1) // splits * _STRIP
+        frame = panel + (0 if sizes[TURNED] else _DEPTH * TILE_VECTORS * lanes(x))
         fill_run(space, frame, strips_at + size - frame, 0.0)
         for item in range(items * block // blocks, items * (block + 1) // blocks):
             split, owner = item % splits, item // splits
@@ -170,7 +206,7 @@ def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, s
                 one = image * groups + group
                 for top in range(0, deep, band):
                     count = min(band, deep - top)
-                    _turn_frame(
+                    _fill_frame(
                         x, one * volume, sizes, top * sizes[STRIDE_D],
                         (count - 1) * sizes[STRIDE_D] + sizes[REACH], space, frame,
                     )  # fmt: skip
@@ -180,10 +216,16 @@ def _sum_windows(start, stop, tile, grad, x, sizes, pixels, runs, sums, space, s
                         _copy_strips(
                             grad, grad_at, plane, rows, height, first, steps, space, strips_at
                         )
-                        _add_pixels(
-                            tile, space, strips_at, rows, height, frame, pixels, first, steps,
-                            runs, sizes[RUN], fresh, sums, sums_at, window,
-                        )  # fmt: skip
+                        if sizes[TURNED]:
+                            _add_pixels(
+                                tile, space, strips_at, rows, height, frame, pixels, first, steps,
+                                runs, sizes[RUN], fresh, sums, sums_at, window,
+                            )  # fmt: skip
+                        else:
+                            _add_panels(
+                                tile, space, strips_at, rows, height, frame, pixels, first, steps,
+                                runs, sizes[RUN], fresh, sums, sums_at, window, panel,
+                            )  # fmt: skip
                         fresh = False
 
 
@@ -206,6 +248,35 @@ def _add_pixels(
                 )  # fmt: skip
 
 
+@register_jitable
+def _add_panels(
+    tile, space, strips_at, rows, height, frame, pixels, first, steps, runs, run, fresh, sums,
+    sums_at, window, panel,
+):  # fmt: skip
+    """The same where a panel of windows is packed first."""
+    width = TILE_VECTORS * tile_lanes(space)
+    for left in range(0, window, width):
+        columns = min(width, window - left)
+        column = 0
+        while column < columns:
+            number, inner = (left + column) // run, (left + column) % run
+            count = min(run - inner, columns - column)
+            source, target = frame + runs[number] + inner, panel + column
+            for i in range(0, count, lanes(space)):
+                n = min(lanes(space), count - i)
+                for k in range(steps):
+                    there = load(space, source + pixels[first + k] + i)
+                    store_part(space, target + k * width + i, n, there)
+            column += count
+        for top in range(0, rows, height):
+            c_at = sums_at + top * window + left
+            multiply_tile(
+                tile, space, strips_at + top // height * _STRIP, _DEPTH + 16, 1,
+                space, panel, width, space, 0, 0, steps, not fresh, sums, c_at, window, False,
+                sums, c_at, window, min(height, rows - top), columns,
+            )  # fmt: skip
+
+
 @kernel
 def _add_parts(start, stop, sums, parts, channels, taps, out):
     """Rows ``start`` to ``stop`` of the weight (out, channels, taps): the sums of all parts."""
@@ -221,35 +292,63 @@ def _add_parts(start, stop, sums, parts, channels, taps, out):
                 out[at + c * taps + t] = sums[at + t * channels + c]
 
 
-def _prefers_dots(rows, wide, sizes, runs, itemsize):
-    """Whether dot products take fewer cycles for a pixel than tiles, by an estimate."""
-    lane = VECTOR_BYTES // itemsize
-    if rows * int(sizes[WINDOW]) * VECTOR_BYTES > _TOTAL_BYTES:
+def _prefers_dots(rows, wide, reach, made, itemsize):
+    """Whether dot products take fewer cycles for a pixel than tiles, by an estimate.
+
+    wide, reach   pixels of a line, and what a line of the frame has more
+    """
+    window, lane = int(made.sizes[WINDOW]), VECTOR_BYTES // itemsize
+    if rows * window * VECTOR_BYTES > _TOTAL_BYTES:
         return False
-    strips, height, run = (int(sizes[k]) for k in (STRIPS, HEIGHT, RUN))
-    whole, rest = divmod(-(-run // lane), TILE_VECTORS)
-    tiles = [max(height * v / 2, (height + v + 1) / 2, 4.0) for v in (TILE_VECTORS, rest)]
-    tiles = strips * runs * (whole * tiles[0] + (tiles[1] if rest else 0))
-    blocks = -(-int(sizes[WINDOW]) // DOT_TAPS) * (0.6 if rows == 1 else -(-rows // DOT_ROWS))
-    return blocks * DOT_BLOCK / 2 * -(-wide // lane) / wide < 0.9 * tiles
+    blocks = -(-window // DOT_TAPS) * (0.6 if rows == 1 else -(-rows // DOT_ROWS))
+    return blocks * DOT_BLOCK / 2 * (1 + reach / wide) / lane < 0.9 * made.cycles
 
 
-def _by_dots(grad, x, shape, options, parts, splits, sums):
-    """The sums of all parts, by dot products."""
-    made = plan(x.shape, shape, grad.shape, *options, False, x.itemsize, _DOT_BYTES, 1)
-    lane = VECTOR_BYTES // x.itemsize
-    strips = -(-(grad.shape[1] // options[3]) // DOT_ROWS)
-    splits = min(splits, strips)
-    totals = -(-strips // splits) * -(-prod(shape[1:]) // DOT_TAPS) * DOT_BLOCK * lane
+def _by_dots(grad, x, shape, options):
+    """The sums of each part of the batch, by dot products."""
+    stride, groups = options[0], options[3]
+    share = shape[1] * prod(stride)  # of a frame's lines, in lines of the gradient
+    bytes_of_frame = _DOT_BYTES * share // (share + DOT_ROWS)
+    made = plan(
+        x.shape, shape, grad.shape, *options, False, x.itemsize, bytes_of_frame, 1, framed=True
+    )
+    lane, rows, window = VECTOR_BYTES // x.itemsize, shape[0] // groups, prod(shape[1:])
+    strips = -(-rows // DOT_ROWS)
+    pixels = grad.size // shape[0]
+    parts = min(x.shape[0], -(-_ITEMS // groups), max(1, pixels // _PART_PIXELS))
+    splits = min(strips, -(-_ITEMS // (parts * groups)))
+    totals = -(-strips // splits) * -(-window // DOT_TAPS) * DOT_BLOCK * lane
     frame = -(-(made.frame + lane) // lane) * lane
-    items = parts * options[3] * splits
+    extents = (int(made.sizes[k]) for k in (_frame.BAND, _frame.EXTENT_H, _frame.EXTENT_W))
+    line = -(-prod(extents) // lane) * lane + lane
+    size = frame + DOT_ROWS * line + totals
+    items = parts * groups * splits
     blocks = min(items, 4 * policy.threads)
-    space = scratch(blocks * (frame + totals), x.dtype)
+    sums = empty((parts, prod(shape)), x.dtype)
     sum_dots(
         blocks, made.steps * _NS_STEP + x.size * _NS_COPY, grad.ravel(), x.ravel(), made.sizes,
-        made.phases, made.offsets, parts, splits, sums.ravel(), space, frame + totals, frame, items,
-        blocks,
+        made.phases, made.offsets, parts, splits, sums.ravel(), scratch(blocks * size, x.dtype),
+        size, frame, line, items, blocks,
     )  # fmt: skip
+    return sums
+
+
+def _by_tiles(grad, x, made):
+    """The sums of each part of the batch on the tile, and of how many channels, which come last."""
+    sizes = made.sizes
+    strips = -(-int(sizes[STRIPS]) // int(sizes[SPLITS]))
+    turned = bool(sizes[TURNED])
+    panel = 0 if turned else _DEPTH * TILE_VECTORS * VECTOR_BYTES // x.itemsize
+    size = -(-(strips * _STRIP + panel + made.frame + 64) // 16) * 16
+    blocks = min(made.items, 4 * policy.threads)
+    window = int(sizes[WINDOW])
+    sums = empty((int(sizes[PARTS]), grad.shape[1] * window), x.dtype)
+    _sum_windows(
+        blocks, grad.size * window * _NS_STEP + x.size * _NS_COPY, tile_address(x.dtype),
+        grad.ravel(), x.ravel(), sizes, made.pixels, made.runs, sums.ravel(),
+        scratch(blocks * size, x.dtype), size, made.items, blocks,
+    )  # fmt: skip
+    return sums, int(sizes[CHANNELS]) if turned else 1
 
 
 def conv_weight_grad(grad, x, stride, low, dilation, groups, kernel):
@@ -263,26 +362,18 @@ def conv_weight_grad(grad, x, stride, low, dilation, groups, kernel):
         out[...] = 0
         return out
     grad, x = contiguous(grad), contiguous(x)
-    made = _plan(x.shape, grad.shape, kernel, stride, low, dilation, groups, x.itemsize)
-    sizes = made.sizes
-    parts, splits, taps = int(sizes[PARTS]), int(sizes[SPLITS]), prod(kernel)
-    sums = empty((parts, out.size), x.dtype)
-    if _prefers_dots(shape[0] // groups, grad.shape[4], sizes, len(made.runs), x.itemsize):
-        options = stride, low, dilation, groups
-        _by_dots(grad, x, shape, options, parts, -(-_ITEMS // (parts * groups)), sums)
-        work = out.size * (0.1 + 0.1 * parts)
-        _add_parts(shape[0], work, sums.ravel(), parts, 1, shape[1] * taps, out.ravel())
-        return out
-    strips = -(-int(sizes[STRIPS]) // splits)
-    size = -(-(strips * _STRIP + made.frame + 64) // 16) * 16
-    blocks = min(made.items, 4 * policy.threads)
-    steps = grad.size * int(sizes[WINDOW])
-    _sum_windows(
-        blocks, steps * _NS_STEP + x.size * _NS_COPY, tile_address(x.dtype), grad.ravel(),
-        x.ravel(), sizes, made.pixels, made.runs, sums.ravel(),
-        scratch(blocks * size, x.dtype), size, made.items, blocks,
-    )  # fmt: skip
+    options, channels = (stride, low, dilation, groups), 1
+    if is_depthwise(x.shape, shape, groups, stride, False):
+        sums = depthwise_weight_grad(grad, x, kernel, options)
+    else:
+        made = _plan(x.shape, grad.shape, kernel, *options, x.itemsize)
+        reach = (kernel[2] - 1) * dilation[2] // stride[2]
+        if _prefers_dots(shape[0] // groups, grad.shape[4], reach, made, x.itemsize):
+            sums = _by_dots(grad, x, shape, options)
+        else:
+            sums, channels = _by_tiles(grad, x, made)
     _add_parts(
-        shape[0], out.size * (1.0 + 0.2 * parts), sums.ravel(), parts, shape[1], taps, out.ravel()
-    )
+        shape[0], out.size * ((1.0 if channels > 1 else 0.1) + 0.2 * len(sums)), sums.ravel(),
+        len(sums), channels, out.size // (shape[0] * channels), out.ravel(),
+    )  # fmt: skip
     return out

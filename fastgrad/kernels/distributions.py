@@ -73,7 +73,7 @@ def _numbers(start, stop, kind, a, b, ticket, out):
             out[2 * block + 1] = second
 
 
-@kernel
+@kernel(counted=True)
 def _single_normals(start, stop, kind, a, b, ticket, out, rest):
     """64 at a time, float32, from 32 bits each; the last few go by way of ``rest`` (64,)."""
     seed, offset, lane = ticket[0], ticket[1], lanes(out)

@@ -167,7 +167,7 @@ def _plan_packed(tile, a, b, bias, c, a_turned, b_turned, resume, relu, down, ac
     return down * across, _work(c.shape[0], depth, c.shape[1], c)
 
 
-@kernel(plan=_plan_packed)
+@kernel(plan=_plan_packed, counted=True)
 def _packed(
     start, stop, tile, a, b, bias, c, a_turned, b_turned, resume, relu, down, across, space, size
 ):
@@ -274,7 +274,7 @@ def _plan_dots(a, b, bias, c, swapped, resume, relu):
     return a.shape[0], a.shape[0] * b.shape[0] * (a.shape[1] * 0.05 + 5.0)
 
 
-@kernel(plan=_plan_dots)
+@kernel(plan=_plan_dots, counted=True)
 def _dots(start, stop, a, b, bias, c, swapped, resume, relu):
     """Rows ``start`` to ``stop`` of ``C = A · Bᵀ``: a (rows, depth), b (columns, depth).
 

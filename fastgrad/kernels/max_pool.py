@@ -12,17 +12,15 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel
+from ._max_pool_back import GUARD, STRIP, spread, spread_apart, spread_fours
 from ._record import empty
-from ._simd import if_equal, lanes, load, splat, zeros
+from ._simd import lanes, load, prefetch, splat, zeros
 from ._stride import (
+    AHEAD,
     bits,
     equal_bits,
     evens,
-    first_pairs,
-    if_larger,
-    last_pairs,
-    load_bits,
-    load_bytes,
+    larger_of,
     load_range,
     odds,
     store_bits,
@@ -31,16 +29,8 @@ from ._stride import (
 
 __all__ = ["max_pool_backward", "max_pool_forward", "max_pool_index"]
 
-_GUARD = 64  # bytes around the places, so that any whole vector of them can be read
-_STRIP = 16  # rows of outputs that are one item of work; an even number
 _NS_PLACE = 0.06  # nanoseconds for each place of a window of an output
 _NS_MOVED = 0.1  # and for each number read or written
-
-
-@register_jitable(forceinline=True)
-def _larger(best, place, value, number):
-    """(best, place) with ``value``, of place ``number``, where that is larger."""
-    return if_larger(value, best, value, best), if_larger(value, best, number, place)
 
 
 @register_jitable(forceinline=True)
@@ -84,10 +74,10 @@ def _largest(x, plane, z_from, y_from, x_from, two, n, geometry):
                     else:
                         low, high = low - more_x, high - more_x if b_in else 0
                         b = load_range(x, at + j + more, low, high, nothing)
-                    best, place = _larger(best, place, evens(a, b), splat(x, number + k))
+                    best, place = larger_of(best, place, evens(a, b), splat(x, number + k))
                     a = odds(a, b)
                 if step == 1 or (k + 1 < window[2] and taps == 2):
-                    best, place = _larger(best, place, a, splat(x, number + k + taps - 1))
+                    best, place = larger_of(best, place, a, splat(x, number + k + taps - 1))
     return best, place
 
 
@@ -113,7 +103,7 @@ def _block(x, out, position, plane, oz, oy, o, two, row, places, geometry):
         for k in range(lanes(x)):
             below = two and k >= half
             if least >> k & 1 and (k - half if below else k) < n:
-                position[_GUARD + places + o + k] = _first_place(
+                position[GUARD + places + o + k] = _first_place(
                     z_from, y_from + (stride[1] if below else 0),
                     x_from + (k - half if below else k) * stride[2], window, dilation,
                 )  # fmt: skip
@@ -134,7 +124,7 @@ def _put(out, position, best, place, at, places, n, two):
     store_bits(out, at, bits(0, n), best)
     if two:
         store_bits(out, at + n - half, bits(half, half + n), best)
-    store_bytes(position, _GUARD + places, place)
+    store_bytes(position, GUARD + places, place)
 
 
 @register_jitable
@@ -166,7 +156,7 @@ def _strip_of_steps(x, out, position, plane, oz, first, last, pitch, geometry):
                         else:
                             low, high = -(x_from + k), size[2] - x_from - k
                             value = load_range(x, i + k, low, high, splat(x, -np.inf))
-                        best, place = _larger(best, place, value, number)
+                        best, place = larger_of(best, place, value, number)
                         number += one
             _put(out, position, best, place, row + o, places + o, n, False)
             if _all_small(out, best, n, False):
@@ -211,10 +201,10 @@ def _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry):
                             a = load_range(x, i + k, low, high, nothing)
                             low, high = low - more_x, high - more_x
                             b = load_range(x, i + k + more, low, high, nothing)
-                        best, place = _larger(best, place, evens(a, b), number)
+                        best, place = larger_of(best, place, evens(a, b), number)
                         number += one
                         if k + 1 < window[2]:
-                            best, place = _larger(best, place, odds(a, b), number)
+                            best, place = larger_of(best, place, odds(a, b), number)
                             number += one
             _put(out, position, best, place, row + o, places + o, n, two)
             if _all_small(out, best, n, two):
@@ -223,13 +213,13 @@ def _strip_of_pairs(x, out, position, plane, oz, first, last, pitch, geometry):
 
 @kernel
 def _max_pool_forward(start, stop, x, out, position, pitch, geometry):
-    """Strips ``start`` to ``stop`` of rows of outputs; ``pitch``: see ``_pitch``."""
+    """Strips ``start`` to ``stop`` of rows of outputs; ``pitch``: see ``_plan``."""
     outs, stride = geometry[1], geometry[3]
-    strips = (outs[1] + _STRIP - 1) // _STRIP
+    strips = (outs[1] + STRIP - 1) // STRIP
     for item in range(start, stop):
-        over, first = item // strips, item % strips * _STRIP
+        over, first = item // strips, item % strips * STRIP
         plane, oz = over // outs[0], over % outs[0]
-        last = min(first + _STRIP, outs[1])
+        last = min(first + STRIP, outs[1])
         if stride[2] == 1:
             _strip_of_steps(x, out, position, plane, oz, first, last, pitch, geometry)
         else:
@@ -245,11 +235,11 @@ def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
     size, outs, _, stride, _, _ = geometry
     lane, pairs = lanes(x), pitch[1] < lanes(x)
     step = 2 if pairs else 1
-    end = x.size - lane - size[2]
-    strips = (outs[1] + _STRIP - 1) // _STRIP
+    end, ahead = x.size - lane - size[2], min(size[2], 4 * lane)
+    strips = (outs[1] + STRIP - 1) // STRIP
     for item in range(start, stop):
-        plane, first = item // strips, item % strips * _STRIP
-        last = min(first + _STRIP, outs[1])
+        plane, first = item // strips, item % strips * STRIP
+        last = min(first + STRIP, outs[1])
         at = (plane * size[1] + first * stride[1]) * size[2]
         row, places = (plane * outs[1] + first) * outs[2], (plane * pitch[0] + first) * pitch[1]
         for oy in range(first, last, step):
@@ -257,95 +247,23 @@ def _max_pool_fours(start, stop, x, out, position, pitch, geometry):
             more = stride[1] * size[2] if two else lane
             for o in range(0, outs[2], lane):
                 n, i = min(lane, outs[2] - o), at + 2 * o
+                for j in range(i, i + 2 * ahead, lane):
+                    prefetch(x, j + AHEAD)
                 if i + more > end:
                     _block(x, out, position, plane, 0, oy, o, two, row, places, geometry)
                     continue
                 a, b = load(x, i), load(x, i + more)
                 c, d = load(x, i + size[2]), load(x, i + more + size[2])
                 zero, one = zeros(x), splat(x, 1)
-                upper, left = _larger(evens(a, b), zero, odds(a, b), one)
-                lower, right = _larger(evens(c, d), zero, odds(c, d), one)
-                best, place = _larger(upper, left, lower, right + splat(x, 2))
+                upper, left = larger_of(evens(a, b), zero, odds(a, b), one)
+                lower, right = larger_of(evens(c, d), zero, odds(c, d), one)
+                best, place = larger_of(upper, left, lower, right + splat(x, 2))
                 _put(out, position, best, place, row + o, places + o, n, two)
                 if _all_small(out, best, n, two):
                     _block(x, out, position, plane, 0, oy, o, two, row, places, geometry)
             at, row, places = (
                 at + step * stride[1] * size[2], row + step * outs[2], places + step * pitch[1],
             )  # fmt: skip
-
-
-@kernel
-def _spread_apart(start, stop, grad, position, grad_x, covered, pitch, geometry):
-    """Strips ``start`` to ``stop`` of rows of outputs send their gradients to x's.
-
-    No windows have an element in common, and the stride along rows is 2.
-    covered   whether every element of x is in a window
-    """
-    size, outs, window, stride, padding, dilation = geometry
-    lane, nothing = lanes(grad), zeros(grad)
-    half, pairs = lane // 2, pitch[1] < lane
-    strips = (outs[1] + _STRIP - 1) // _STRIP
-    for item in range(start, stop):
-        over, strip = item // strips, item % strips
-        plane, oz = over // outs[0], over % outs[0]
-        first = strip * _STRIP
-        last = min(first + _STRIP, outs[1])
-        if not covered:
-            z_to = size[0] if oz + 1 == outs[0] else (oz + 1) * stride[0] - padding[0]
-            y_to = size[1] if last == outs[1] else last * stride[1] - padding[1]
-            y_from = max(first * stride[1] - padding[1], 0) if first else 0
-            for z in range(max(oz * stride[0] - padding[0], 0) if oz else 0, z_to):
-                at = (plane * size[0] + z) * size[1]
-                for i in range((at + y_from) * size[2], (at + y_to) * size[2]):
-                    grad_x[i] = 0.0
-        for oy in range(first, last, 2 if pairs else 1):
-            two = pairs and oy + 1 < last
-            row, places = (over * outs[1] + oy) * outs[2], (over * pitch[0] + oy) * pitch[1]
-            more_y = stride[1] if two else 0
-            more_x = 0 if pairs else lane
-            for o in range(0, outs[2], lane):
-                n, x = min(lane, outs[2] - o), 2 * o - padding[2]
-                value = load_bits(grad, row + o, bits(0, n), nothing)
-                if two:
-                    value = load_bits(grad, row + n - half, bits(half, half + n), value)
-                place = load_bytes(position, _GUARD + places + o, grad)
-                a_bits = bits(-x, size[2] - x)
-                b_bits = bits(-x - more_x, size[2] - x - more_x) if two or not pairs else 0
-                for kz in range(window[0]):
-                    z = oz * stride[0] - padding[0] + kz * dilation[0]
-                    if z < 0 or z >= size[0]:
-                        continue
-                    for ky in range(window[1]):
-                        y = oy * stride[1] - padding[1] + ky * dilation[1]
-                        at = ((plane * size[0] + z) * size[1] + y) * size[2] + x
-                        number = splat(grad, (kz * window[1] + ky) * window[2])
-                        even, odd = if_equal(place, number, value, nothing), nothing
-                        if window[2] == 2:
-                            odd = if_equal(place, number + splat(grad, 1), value, nothing)
-                        if 0 <= y < size[1]:
-                            store_bits(grad_x, at, a_bits, first_pairs(even, odd))
-                        if 0 <= y + more_y < size[1]:
-                            at += more_y * size[2] + more_x
-                            store_bits(grad_x, at, b_bits, last_pairs(even, odd))
-
-
-@kernel
-def _spread(start, stop, grad, position, grad_x, offset, pitch, geometry):
-    """Planes ``start`` to ``stop`` of x's gradient: outputs' are added where their largest was."""
-    size, outs, _, stride, padding, _ = geometry
-    n = size[0] * size[1] * size[2]
-    for plane in range(start, stop):
-        for j in range(plane * n, (plane + 1) * n):
-            grad_x[j] = 0.0
-        for i in range(outs[0] * outs[1]):
-            oz, oy = i // outs[1], i % outs[1]
-            z, y = oz * stride[0] - padding[0], oy * stride[1] - padding[1]
-            at = plane * n + (z * size[1] + y) * size[2] - padding[2]
-            source = (plane * outs[0] * outs[1] + i) * outs[2]
-            places = _GUARD + ((plane * outs[0] + oz) * pitch[0] + oy) * pitch[1]
-            for o in range(outs[2]):
-                place = np.uint64(at + o * stride[2] + offset[position[np.uint64(places + o)]])
-                grad_x[place] += grad[np.uint64(source + o)]
 
 
 @kernel
@@ -356,7 +274,7 @@ def _index(start, stop, position, index, offset, pitch, geometry):
         over, oy = i // outs[1], i % outs[1]
         z, y = over % outs[0] * stride[0] - padding[0], oy * stride[1] - padding[1]
         at = (z * size[1] + y) * size[2] - padding[2]
-        places = _GUARD + (over * pitch[0] + oy) * pitch[1]
+        places = GUARD + (over * pitch[0] + oy) * pitch[1]
         for o in range(outs[2]):
             index[i * outs[2] + o] = at + o * stride[2] + offset[position[places + o]]
 
@@ -364,12 +282,29 @@ def _index(start, stop, position, index, offset, pitch, geometry):
 # ------------------------------------------------------------------ launches
 
 
-def _pitch(geometry, lane):
-    """(rows of places in a slice, bytes in a row of them): two rows may be one vector."""
-    _, (_, height, width), _, (*_, step), *_ = geometry
-    if step == 2 and width <= lane // 2:
-        return height + height % 2, lane // 2
-    return height, -(-width // lane) * lane
+_GENERAL, _APART, _FOURS = range(3)  # windows of any kind; with nothing in common; see below
+
+
+@lru_cache(maxsize=1024)
+def _plan(geometry, lane):
+    """(rows of places in a slice, bytes in a row of them), and the kind of the windows.
+
+    Two rows of places may be one vector. ``_FOURS`` are windows of 2 · 2 that are all in x, two
+    apart along rows.
+    """
+    size, outs, window, stride, padding, dilation = geometry
+    height, width = outs[1:]
+    if stride[2] == 2 and max(2 * width, size[2] + padding[2]) <= lane:
+        pitch = height + height % 2, lane // 2
+    else:
+        pitch = height, -(-width // lane) * lane
+    extents = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    if stride[2] != 2 or any(e > s for e, s in zip(extents, stride, strict=True)):
+        return pitch, _GENERAL
+    last = [(o - 1) * s + e for o, s, e in zip(outs, stride, extents, strict=True)]
+    inside = padding == (0, 0, 0) and all(e <= n for e, n in zip(last, size, strict=True))
+    fours = inside and size[0] == outs[0] == 1 and window == tuple(extents) == (1, 2, 2)
+    return pitch, _FOURS if fours else _APART
 
 
 @lru_cache(maxsize=1024)
@@ -380,20 +315,6 @@ def _offsets(geometry):
     return ((z[:, None, None] * size[1] + y[:, None]) * size[2] + x).reshape(-1)
 
 
-def _are_fours(geometry):
-    """Whether windows are 2 · 2, all in x, two apart along rows."""
-    size, outs, window, stride, padding, dilation = geometry
-    return (
-        size[0] == outs[0] == 1
-        and window == (1, 2, 2)
-        and dilation[1:] == (1, 1)
-        and stride[2] == 2
-        and padding == (0, 0, 0)
-        and 2 * outs[2] <= size[2]
-        and (outs[1] - 1) * stride[1] + 2 <= size[1]
-    )
-
-
 def max_pool_forward(x, geometry, shape=None):
     """(the largest element of each window of x (planes, depth, height, width), their places).
 
@@ -402,36 +323,36 @@ def max_pool_forward(x, geometry, shape=None):
     result gets ``shape``, if given.
     """
     _, outs, window, *_ = geometry
-    pitch = _pitch(geometry, 64 // x.itemsize)
+    pitch, kind = _plan(geometry, 64 // x.itemsize)
     slices = len(x) * outs[0]
     out = empty(shape or (len(x), *outs), x.dtype)
-    position = empty(slices * pitch[0] * pitch[1] + 2 * _GUARD, np.uint8)
+    position = empty(slices * pitch[0] * pitch[1] + 2 * GUARD, np.uint8)
     if out.size:
         work = out.size * (window[0] * window[1] * window[2] * _NS_PLACE) + x.size * _NS_MOVED
         flat = x.reshape(-1), out.reshape(-1), position
-        run = _max_pool_fours if _are_fours(geometry) else _max_pool_forward
-        run(slices * -(-outs[1] // _STRIP), work, *flat, pitch, geometry)
+        run = _max_pool_fours if kind == _FOURS else _max_pool_forward
+        run(slices * -(-outs[1] // STRIP), work, *flat, pitch, geometry)
     return out, position
 
 
 def max_pool_backward(grad, position, geometry, shape=None):
     """x's gradient, of ``shape`` if given: sums over the windows whose largest an element is."""
-    size, outs, window, stride, padding, dilation = geometry
+    size, outs, window, stride, _, dilation = geometry
     grad_x = empty(shape or (len(grad), *size), grad.dtype)
     if not grad_x.size:
         return grad_x
     flat = grad.reshape(-1), position, grad_x.reshape(-1)
-    pitch, work = _pitch(geometry, 64 // grad.itemsize), (grad.size + grad_x.size) * _NS_MOVED
-    extents = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
-    if stride[2] == 2 and all(e <= s for e, s in zip(extents, stride, strict=True)):
-        covered = window == stride and all(
-            o * s - p >= n for o, s, p, n in zip(outs, stride, padding, size, strict=True)
-        )
-        strips = len(grad) * outs[0] * -(-outs[1] // _STRIP)
-        _spread_apart(strips, work, *flat, covered, pitch, geometry)
+    pitch, kind = _plan(geometry, 64 // grad.itemsize)
+    work = (grad.size + grad_x.size) * _NS_MOVED
+    strips = len(grad) * outs[0] * -(-outs[1] // STRIP)
+    if kind == _FOURS:
+        spread_fours(strips, work, *flat, pitch, geometry)
+    elif kind == _APART:
+        tiled = window[:2] == stride[:2] and dilation[:2] == (1, 1)
+        spread_apart(strips, work, *flat, tiled, pitch, geometry)
     else:
         work += grad.size * 2.0
-        _spread(len(grad), work, *flat, _offsets(geometry), pitch, geometry)
+        spread(len(grad), work, *flat, _offsets(geometry), pitch, geometry)
     return grad_x
 
 
@@ -443,7 +364,7 @@ def max_pool_index(position, geometry, planes, dtype):
     _, outs, *_ = geometry
     index = empty((planes, *outs), np.int64)
     if index.size:
-        pitch = _pitch(geometry, 64 // np.dtype(dtype).itemsize)
+        pitch, _ = _plan(geometry, 64 // np.dtype(dtype).itemsize)
         flat = position, index.reshape(-1), _offsets(geometry)
         _index(planes * outs[0] * outs[1], index.size, *flat, pitch, geometry)
     return index

@@ -2,21 +2,32 @@
 
 Rows of a window are summed first, whole rows at a time, then the columns of each window, so that a
 large window costs little more than reading it. Windows that follow a pattern along rows need no
-tables there, and small ones are summed place by place.
+tables there. Where an element is in few windows, ``window_mean`` sums them element by element.
 """
+
+import math
 
 from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._record import empty
-from ._simd import lanes, load, load_part, read, splat, store, write, zeros
-from ._stride import bits, evens, first_pairs, last_pairs, load_range, odds, store_bits
+from ._simd import lanes, load, load_part, prefetch, read, splat, store, write, zeros
+from ._stride import (
+    AHEAD,
+    bits,
+    evens,
+    first_pairs,
+    larger_bits,
+    last_pairs,
+    load_each,
+    odds,
+    store_bits,
+)
 from ._threads import policy
 
-__all__ = ["window_sum"]
+__all__ = ["window_mean", "window_sum"]
 
 _GROUPS = 16  # of rows of outputs for each thread, each with scratch of its own
-_FEW_PLACES = 18  # in a window, up to which its sum is made place by place
 _NS_MOVED = 0.15  # nanoseconds for each number read, row by row
 _NS_COLUMN = 1.0  # and for each along a window's row
 
@@ -44,38 +55,6 @@ def _sum_rows(x, at, sums, base, z_from, z_to, y_from, y_to, size, counts, befor
 
 
 @register_jitable(forceinline=True)
-def _sum_places(x, at, out, row, z_from, z_to, y_from, y_to, size, width, along):
-    """A row of outputs of small windows that are 1 or 2 columns apart, place by place."""
-    lane, nothing = lanes(x), zeros(x)
-    step, taps, left, _ = along
-    end = x.size - 2 * lane - taps - ((z_to - 1) * size[1] + y_to - 1) * size[2]
-    for o in range(0, width, lane):
-        n, first = min(lane, width - o), o * step - left
-        inside = first >= 0 and first + (n - 1) * step + taps <= size[2] and at + first <= end
-        total = nothing
-        for z in range(z_from, z_to):
-            for y in range(y_from, y_to):
-                i = at + (z * size[1] + y) * size[2] + first
-                for k in range(0, taps, step):
-                    low, high = -(first + k), size[2] - first - k
-                    if inside:
-                        a = load(x, i + k)
-                    else:
-                        a = load_range(x, i + k, low, high, nothing)
-                    if step == 1:
-                        total += a
-                        continue
-                    if inside:
-                        b = load(x, i + k + lane)
-                    else:
-                        b = load_range(x, i + k + lane, low - lane, high - lane, nothing)
-                    total += evens(a, b)
-                    if k + 1 < taps:
-                        total += odds(a, b)
-        write(out, row + o, n, total)
-
-
-@register_jitable(forceinline=True)
 def _sum_columns(sums, base, out, row, copies, width, firsts, lasts, along):
     """A row of outputs from the sums of columns, by tables; written ``copies`` times."""
     _, _, left, _ = along
@@ -93,8 +72,8 @@ def _sum_columns(sums, base, out, row, copies, width, firsts, lasts, along):
 
 
 @register_jitable(forceinline=True)
-def _sum_steps(sums, base, out, row, copies, width, along):
-    """``_sum_columns`` of windows that are 1 or 2 columns apart."""
+def _sum_steps(sums, base, out, row, copies, width, along, shares, scale, before):
+    """``_sum_columns`` of windows that are 1 or 2 columns apart; over counts if not ``before``."""
     lane = lanes(out)
     mode, taps, _, _ = along
     for o in range(0, width, lane):
@@ -109,8 +88,11 @@ def _sum_steps(sums, base, out, row, copies, width, along):
                 total += evens(a, b)
                 if k + 1 < taps:
                     total += odds(a, b)
+        n = min(lane, width - o)
+        if not before:
+            total = total / (load_part(shares, o, n, 1.0) * splat(out, scale))
         for copy in range(copies):
-            write(out, row + copy * width + o, min(lane, width - o), total)
+            write(out, row + copy * width + o, n, total)
 
 
 @register_jitable(forceinline=True)
@@ -190,10 +172,7 @@ def _window_sum(
             ):  # fmt: skip
                 copies += 1
             at, z_from, z_to = plane * plane_size, z_firsts[oz], z_lasts[oz]
-            near = mode in (1, 2) and (z_to - z_from) * (y_to - y_from) * taps <= _FEW_PLACES
-            if not before and near:
-                _sum_places(x, at, out, row, z_from, z_to, y_from, y_to, size, outs[2], along)
-            elif before and mode == 3 and taps <= 2 and padding == 0:
+            if before and mode == 3 and taps <= 2 and padding == 0:
                 _spread_pairs(
                     x, at, out, row, copies, z_from, z_to, y_from, y_to, size, counts, outs[2],
                     along,
@@ -207,8 +186,11 @@ def _window_sum(
                 elif mode == 3:
                     _sum_pairs(sums, base, out, row, copies, outs[2], along)
                 else:
-                    _sum_steps(sums, base, out, row, copies, outs[2], along)
-            if not before:
+                    scale = 1.0 if before else counts[0][oz] * counts[1][oy]
+                    _sum_steps(
+                        sums, base, out, row, copies, outs[2], along, counts[2], scale, before
+                    )
+            if mode == 0 and not before:
                 _divide(out, row, outs[2], counts[2], counts[0][oz] * counts[1][oy])
             item, oy = item + copies, oy + copies
             if oy == outs[1]:
@@ -245,5 +227,79 @@ def window_sum(x, firsts, lasts, counts, before=False, along=(0, 0, 0, 0), shape
     _window_sum(
         groups, work, x.reshape(-1), out.reshape(-1), *firsts, *lasts, *counts, before, along, size,
         outs, scratch(groups * pitch, x.dtype), pitch, rows, groups,
+    )  # fmt: skip
+    return out
+
+
+# ------------------------------------------------------------------ along tables
+
+_STRIP = 1024  # outputs that are one item of work; a multiple of all vectors' lanes
+_NS_TAP = 0.25  # nanoseconds for each element of a window
+
+
+@kernel
+def _shared(start, stop, x, out, divisors, size):
+    """Planes ``start`` to ``stop`` of x over ``divisors``."""
+    for plane in range(start, stop):
+        for j in range(0, size, lanes(x)):
+            n = min(lanes(x), size - j)
+            write(out, plane * size + j, n, read(x, plane * size + j, n) / load(divisors, j))
+
+
+@kernel
+def _window_mean(
+    start, stop, x, out, table, pitch, most, steps, alike, divisors, size, outs, planes, batch
+):  # fmt: skip
+    """Strips ``start`` to ``stop`` of outputs of ``batch`` planes; see ``window_mean``.
+
+    divisors     of the outputs, or none
+    size, outs   how many elements and outputs a plane has
+    """
+    lane, nothing = lanes(x), zeros(x)
+    strips = (batch * outs + _STRIP - 1) // _STRIP
+    for item in range(start, stop):
+        group, strip = item // strips, item % strips
+        base, count = group * batch * size, min(batch, planes - group * batch) * outs
+        for o in range(strip * _STRIP, min((strip + 1) * _STRIP, count), lane):
+            ahead, target = base + table[o] + AHEAD, group * batch * outs + o
+            for j in range(ahead, ahead + min(lane * size // outs, AHEAD), lane):
+                prefetch(x, j)
+            prefetch(out, target + AHEAD)
+            used, total = bits(0, count - o), nothing
+            for kz in range(most[0]):
+                in_z = used if alike else used & larger_bits(table, 2 * pitch + o, kz, x)
+                for ky in range(most[1]):
+                    in_y = in_z if alike else in_z & larger_bits(table, 3 * pitch + o, ky, x)
+                    at = base + kz * steps[0] + ky * steps[1]
+                    for kx in range(most[2]):
+                        taken = in_y if alike else in_y & larger_bits(table, 4 * pitch + o, kx, x)
+                        total += load_each(x, at + kx * steps[2], table, o, taken, nothing)
+            if divisors.size:
+                total = total / load(divisors, o)
+            store_bits(out, target, used, total)
+
+
+def window_mean(
+    x, table, batch, outs, most, steps, alike, divisors, before=False, shape=None
+):  # fmt: skip
+    """``window_sum`` along a table of windows, of small windows or such as lie side by side.
+
+    table, ..., alike   see ``window_max``
+    divisors            what sums are divided by, for as many planes as the table has, and a vector
+                        more; with ``before``, what the elements of a plane of x are
+    """
+    out = empty(shape or (len(x), *outs), x.dtype)
+    if not out.size:
+        return out
+    size, count = x[0].size, math.prod(outs)
+    flat = x.reshape(-1)
+    if before:
+        flat = empty(x.size, x.dtype)
+        _shared(len(x), x.size * 0.1, x.reshape(-1), flat, divisors, size)
+        divisors = divisors[:0]
+    items = -(-len(x) // batch) * -(-batch * count // _STRIP)
+    _window_mean(
+        items, out.size * (math.prod(most) * _NS_TAP + 0.1), flat, out.reshape(-1),
+        table.reshape(-1), table.shape[1], most, steps, alike, divisors, size, count, len(x), batch,
     )  # fmt: skip
     return out

@@ -4,16 +4,40 @@ Rows of a window are combined first, whole rows at a time, whatever the windows 
 the columns of each window. So a large window costs little more than reading it.
 """
 
+import math
+
 import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import kernel, scratch
 from ._record import call_numpy, empty
-from ._simd import lanes, load, load_part, splat, store
-from ._stride import if_larger
+from ._sample import ramp
+from ._simd import (
+    if_equal,
+    lane_max,
+    lane_min,
+    lanes,
+    load,
+    load_part,
+    prefetch,
+    splat,
+    store,
+    zeros,
+)
+from ._stride import (
+    AHEAD,
+    bits,
+    clear,
+    if_larger,
+    larger_bits,
+    larger_of,
+    load_each,
+    store_bits,
+    store_sums,
+)
 from ._threads import policy
 
-__all__ = ["fractional_starts", "unpool", "window_index"]
+__all__ = ["fractional_starts", "unpool", "window_index", "window_max", "window_max_backward"]
 
 _GROUPS = 16  # of rows of outputs for each thread, each with scratch of its own
 _NS_MOVED = 0.15  # nanoseconds for each number read, row by row
@@ -153,6 +177,123 @@ def _starts(samples, *, size, outs, window):
     return starts
 
 
+# ------------------------------------------------------------------ the largest, with vectors
+
+_STRIP = 1024  # outputs that are one item of work; a multiple of all vectors' lanes
+_LONG = 256  # elements of a plane that are one window, from which vectors go along the window
+_NS_TAP = 0.25  # nanoseconds for each element of a window
+
+
+@kernel
+def _window_max(
+    start, stop, x, out, index, table, pitch, most, steps, alike, size, outs, planes, batch
+):  # fmt: skip
+    """Strips ``start`` to ``stop`` of outputs of ``batch`` planes; see ``window_max``.
+
+    size, outs   how many elements and outputs a plane has
+    """
+    lane, nothing = lanes(x), splat(x, -np.inf)
+    strips = (batch * outs + _STRIP - 1) // _STRIP
+    for item in range(start, stop):
+        group, strip = item // strips, item % strips
+        base, count = group * batch * size, min(batch, planes - group * batch) * outs
+        for o in range(strip * _STRIP, min((strip + 1) * _STRIP, count), lane):
+            ahead = base + table[o] + AHEAD
+            for j in range(ahead, ahead + min(lane * size // outs, AHEAD), lane):
+                prefetch(x, j)
+            used = bits(0, count - o)
+            best, place = nothing, zeros(x)
+            for kz in range(most[0]):
+                in_z = used if alike else used & larger_bits(table, 2 * pitch + o, kz, x)
+                for ky in range(most[1]):
+                    in_y = in_z if alike else in_z & larger_bits(table, 3 * pitch + o, ky, x)
+                    at = kz * steps[0] + ky * steps[1]
+                    for kx in range(most[2]):
+                        taken = in_y if alike else in_y & larger_bits(table, 4 * pitch + o, kx, x)
+                        value = load_each(x, base + at, table, o, taken, nothing)
+                        best, place = larger_of(best, place, value, splat(x, at))
+                        at += steps[2]
+            target = group * batch * outs + o
+            store_bits(out, target, used, best)
+            store_sums(index, target, used, table, pitch + o, place)
+
+
+@kernel
+def _plane_max(start, stop, x, out, index, size):
+    """The largest element of planes ``start`` to ``stop``, and its place."""
+    lane, ramped, never = lanes(x), ramp(x), splat(x, np.inf)
+    for plane in range(start, stop):
+        at = plane * size
+        best, place = splat(x, -np.inf), zeros(x)
+        for j in range(0, size, lane):
+            if j + lane <= size:
+                value = load(x, at + j)
+            else:
+                value = load_part(x, at + j, size - j, -np.inf)
+            best, place = larger_of(best, place, value, splat(x, j))
+        place += ramped
+        largest = lane_max(best)
+        if largest == largest:
+            found = lane_min(if_equal(best, splat(x, largest), place, never))
+        else:  # of NaN the last
+            found = lane_max(if_equal(best, best, splat(x, -1), place))
+        index[plane] = np.int64(found)
+        out[plane] = x[at + index[plane]]
+
+
+def window_max(x, table, batch, outs, most, steps, alike, shape=None):
+    """(the largest element of each window of floats x, its flat index in its plane, int64).
+
+    x        (planes, depth, height, width), of up to 2²⁴ elements in a plane
+    table    int32, a column for each output of ``batch`` planes in turn: where its window starts
+             in these planes, where in its own, and how many places it has along each axis
+    outs     the axes of a plane's outputs
+    most     places along each axis of the largest window
+    steps    how far apart they are, in elements
+    alike    whether all windows are as large
+    shape    that of the results, if it is not (planes, \\*outs)
+
+    Of equal elements the first counts; a NaN is larger than any number, of several the last counts.
+    """
+    size, count = x[0].size if len(x) else 0, math.prod(outs)
+    out = empty(shape or (len(x), *outs), x.dtype)
+    index = empty(out.shape, np.int64)
+    if not out.size:
+        return out, index
+    flat = x.reshape(-1), out.reshape(-1), index.reshape(-1)
+    if count == 1 and math.prod(most) == size >= _LONG:
+        _plane_max(len(x), x.size * 0.1 + len(x) * 10.0, *flat, size)
+    else:
+        items = -(-len(x) // batch) * -(-batch * count // _STRIP)
+        _window_max(
+            items, out.size * math.prod(most) * _NS_TAP, *flat, table.reshape(-1), table.shape[1],
+            most, steps, alike, size, count, len(x), batch,
+        )  # fmt: skip
+    return out, index
+
+
+@kernel
+def _window_max_backward(start, stop, grad, index, grad_x, count, size):
+    """Planes ``start`` to ``stop`` of x's gradient: outputs' are added where their largest was."""
+    for plane in range(start, stop):
+        base = plane * size
+        clear(grad_x, base, size)
+        for i in range(plane * count, (plane + 1) * count):
+            place = np.uint64(base + index[np.uint64(i)])
+            grad_x[place] += grad[np.uint64(i)]
+
+
+def window_max_backward(grad, index, shape):
+    """x's gradient, of ``shape``, of the largest elements' (planes, outputs), by their index."""
+    grad_x = empty(shape, grad.dtype)
+    if grad_x.size:
+        planes, count = grad.shape
+        work = grad_x.size * 0.1 + grad.size
+        flat = grad.reshape(-1), index.reshape(-1), grad_x.reshape(-1)
+        _window_max_backward(planes, work, *flat, count, grad_x.size // planes)
+    return grad_x
+
+
 # ------------------------------------------------------------------ back to where they were
 
 
@@ -172,8 +313,7 @@ def _check(start, stop, index, n):
 def _unpool(start, stop, x, index, out, count, n):
     """Planes ``start`` to ``stop`` of out (planes, n): zeros, and x (planes, count) put there."""
     for plane in range(start, stop):
-        for j in range(plane * n, (plane + 1) * n):
-            out[j] = 0.0
+        clear(out, plane * n, n)
         for i in range(plane * count, (plane + 1) * count):
             out[plane * n + index[i]] = x[i]
 

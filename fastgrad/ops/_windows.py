@@ -4,6 +4,7 @@ Everything is a volume: a line or an image has leading sizes of 1. A grid is six
 outs, window, stride, padding, dilation).
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -113,11 +114,60 @@ def places(name, geometry):
     return tuple(starts), tuple(counts), dilation
 
 
+class Windows(NamedTuple):
+    """Windows of all planes alike, as ``window_max`` wants them."""
+
+    table: np.ndarray
+    batch: int
+    outs: tuple
+    most: tuple
+    steps: tuple
+    alike: bool
+
+
+MOST_TABULATED = 1 << 18  # elements of a plane up to which there are tables
+_MOST_TAKEN = 4  # times that an element of x may be in a window's sum, for these to go by tables
+_LANES = 16  # most numbers of a vector: batches of planes fill vectors, and tables have one more
+
+
+def _tabulated(size, starts, counts, apart=(1, 1, 1)):
+    """``Windows`` that start at places of each axis, and have so many of each, ``apart``."""
+    outs, strides = tuple(map(len, starts)), (size[1] * size[2], size[2], 1)
+    grids = np.meshgrid(*(np.multiply(a, s) for a, s in zip(starts, strides, strict=True)),
+                        indexing="ij")  # fmt: skip
+    own = sum(grids).reshape(-1)
+    batch = _LANES // math.gcd(own.size, _LANES) if 0 < own.size < 16 * _LANES else 1
+    first = (np.arange(batch)[:, None] * math.prod(size) + own).reshape(-1)
+    many = [np.tile(n.reshape(-1), batch) for n in np.meshgrid(*counts, indexing="ij")]
+    table = np.stack([first, np.tile(own, batch), *many]).astype(np.int32)
+    most = tuple(int(n.max(initial=0)) for n in counts)
+    alike = all((n == m).all() for n, m in zip(counts, most, strict=True))
+    steps = tuple(s * d for s, d in zip(strides, apart, strict=True))
+    return Windows(np.pad(table, ((0, 0), (0, _LANES))), batch, outs, most, steps, bool(alike))
+
+
+@lru_cache(maxsize=1024)
+def windows_of_grid(name, geometry):
+    """The windows of a grid."""
+    starts, counts, steps = places(name, geometry)
+    return _tabulated(geometry[0], [start[0] for start in starts], counts, steps)
+
+
+@lru_cache(maxsize=1024)
+def windows_of_shares(size, outs):
+    """The windows of an adaptive pool."""
+    firsts, lasts = shares(size, outs)
+    return _tabulated(size, firsts, [b - a for a, b in zip(firsts, lasts, strict=True)])
+
+
 # ------------------------------------------------------------------ sums
 
 
 class Spans(NamedTuple):
-    """Where windows lie whose sums are taken, over counts; and which windows hold each place."""
+    """Where windows lie whose sums are taken, over counts; and which windows hold each place.
+
+    windows, back_windows   (tables of them, divisors), where ``window_mean`` is the faster
+    """
 
     firsts: tuple
     lasts: tuple
@@ -126,16 +176,36 @@ class Spans(NamedTuple):
     back_firsts: tuple
     back_lasts: tuple
     back_along: tuple
+    windows: tuple | None
+    back_windows: tuple | None
 
 
 def _spans(size, firsts, lasts, counts, along, back_along):
     place = [np.arange(n) for n in size]  # windows never go back: those of a place are neighbours
     back_firsts = [np.searchsorted(b, i, "right") for b, i in zip(lasts, place, strict=True)]
     back_lasts = [np.searchsorted(a, i, "right") for a, i in zip(firsts, place, strict=True)]
+    windows = back_windows = None
+    outs, count = tuple(map(len, firsts)), math.prod(size)
+    if 0 < count <= MOST_TABULATED and 0 < math.prod(outs) <= MOST_TABULATED:
+        divisors = (counts[0][:, None, None] * counts[1][:, None] * counts[2]).reshape(-1)
+        most = [int((b - a).max()) for a, b in zip(firsts, lasts, strict=True)]
+        if math.prod(outs) * math.prod(most) <= _MOST_TAKEN * count:
+            windows = _mean_of(size, firsts, lasts, divisors)
+        most = [int((b - a).max()) for a, b in zip(back_firsts, back_lasts, strict=True)]
+        if math.prod(most) <= (_MOST_TAKEN if back_along[0] == 0 else 1):
+            back_windows = _mean_of(outs, back_firsts, back_lasts, divisors)
     return Spans(
         tuple(firsts), tuple(lasts), counts, along, tuple(back_firsts), tuple(back_lasts),
-        back_along,
+        back_along, windows, back_windows,
     )  # fmt: skip
+
+
+def _mean_of(size, firsts, lasts, divisors):
+    """What ``window_mean`` wants of windows from ``firsts`` to ``lasts``."""
+    counts = [b - a for a, b in zip(firsts, lasts, strict=True)]
+    firsts = [np.minimum(a, n - 1) for a, n in zip(firsts, size, strict=True)]  # of empty ones too
+    windows = _tabulated(size, firsts, counts)
+    return *windows, np.pad(np.tile(divisors, windows.batch), (0, _LANES), constant_values=1)
 
 
 @lru_cache(maxsize=1024)

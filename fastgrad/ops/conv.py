@@ -352,7 +352,8 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
     The result has ``⌊(H + 2 · padding - d · (KH - 1) - 1) / s⌋ + 1`` rows, and columns likewise.
     A cross-correlation, as everywhere in deep learning. LeCun et al. 1989; Goodfellow, Bengio &
-    Courville 2016, chapter 9.
+    Courville 2016, chapter 9. Some windows are computed a few pixels together (Lavin & Gray 2016):
+    an infinity or a NaN in ``input`` may make NaN of up to three pixels around what it reaches.
 
     Raises ``ValueError`` for shapes and options that do not fit, ``TypeError`` for mixed types.
 

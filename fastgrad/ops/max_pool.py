@@ -12,6 +12,7 @@ from ..tensor import Tensor
 from ._family import T, shape_of
 from ._pick import pick
 from ._windows import (
+    MOST_TABULATED,
     adaptive_outs,
     even_grid,
     grid,
@@ -21,6 +22,8 @@ from ._windows import (
     shares,
     sizes,
     triple,
+    windows_of_grid,
+    windows_of_shares,
 )
 from .index import index_array, run_indexed
 
@@ -31,6 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 _MOST_PLACES = 256  # in a window whose places the grid's kernels number
+_NARROW = 3  # outputs in a row that are too few for these kernels, with a stride of 2
 
 
 def _as_volume(x, lead, size):
@@ -69,10 +73,32 @@ _max_pool.differentiable(
 )
 
 
-@op(name="max_pool_index")
-def _grid_index(x, *, lead, geometry, shape):
-    _, position = K.max_pool_forward(_as_volume(x, lead, geometry[0]), geometry)
-    return K.max_pool_index(position, geometry, math.prod(lead), x.dtype).reshape(shape), None
+@op(name="max_pool")
+def _window_max(x, *, lead, size, windows, shape, found):
+    largest, index = K.window_max(_as_volume(x, lead, size), *windows, shape)
+    index, before = index.reshape(math.prod(lead), math.prod(windows.outs)), x.shape
+    if found is not None:  # a copy: gradients go by the index
+        found.append(index.copy().reshape(shape))
+
+    def vjp(grad):
+        return K.window_max_backward(contiguous(grad).reshape(index.shape), index, before)
+
+    return largest, vjp
+
+
+@op(name="window_max_backward", linear=True)
+def _spread_by_index(x, *, index, shape):
+    before = x.shape
+
+    def vjp(grad):
+        return K.take_along(contiguous(grad).reshape(len(index), -1), index, 1).reshape(before)
+
+    return K.window_max_backward(contiguous(x).reshape(index.shape), index, shape), vjp
+
+
+_window_max.differentiable(
+    lambda grad, index, before: _spread_by_index(grad, index=index, shape=before)
+)
 
 
 @op(name="window_index")
@@ -80,51 +106,60 @@ def _window_index(x, *, lead, size, where, shape):
     return K.window_index(_as_volume(x, lead, size), *where).reshape(shape), None
 
 
-def _at(x, indices, lead, size):
-    """The elements of x at flat indices in its planes."""
-    planes, shape = math.prod(lead), indices.shape
-    flat = T.reshape(indices, (planes, math.prod(shape[len(lead) :])))
-    return T.reshape(pick(T.reshape(x, (planes, math.prod(size))), flat, 1), shape)
-
-
-def _largest(x, lead, rank, size, outs, where, return_indices):
+def _picked(name, x, lead, size, outs, where, shape, return_indices):
     """The largest of windows of any kind: ``where`` are (starts, counts, steps)."""
     if x.dtype.kind not in "fiu":
-        raise TypeError(f"max_pool{rank}d: expected numbers, got {x.dtype}")
-    shape = lead + outs_of(outs, rank)
+        raise TypeError(f"{name}: expected numbers, got {x.dtype}")
     if not math.prod(shape):
         indices = Tensor(np.zeros(shape, np.int64))
         values = T.reshape(T.narrow(T.ravel(x), 0, 0, 0), shape)
     else:
         indices = _window_index(x, lead=lead, size=size, where=where, shape=shape)
-        values = _at(x, indices, lead, size)
+        flat = T.reshape(indices, (math.prod(lead), math.prod(outs)))
+        values = pick(T.reshape(x, (math.prod(lead), math.prod(size))), flat, 1)
+        values = T.reshape(values, shape)
     return (values, indices) if return_indices else values
+
+
+def _by_tables(x, lead, size, windows, shape, return_indices):
+    """The largest of windows that planes have in common."""
+    found = [] if return_indices else None
+    values = _window_max(x, lead=lead, size=size, windows=windows, shape=shape, found=found)
+    return (values, Tensor(found[0])) if return_indices else values
+
+
+def _tabulated(x, size):
+    """Whether ``_by_tables`` can take x."""
+    return x.dtype.kind == "f" and math.prod(size) <= MOST_TABULATED
 
 
 @lru_cache(maxsize=1024, typed=True)
 def _planned(name, shape, rank, *arguments):
-    """(the shape in front of the pooled axes, the grid, its places) of PyTorch's arguments."""
+    """(the shape in front of the pooled axes, the grid) of PyTorch's arguments."""
     lead, size = sizes(name, shape, rank)
     geometry = grid(name, size, rank, *arguments)
-    return lead, geometry, places(name, geometry)
+    places(name, geometry)  # that there are
+    return lead, geometry
 
 
-def _on_grid(x, lead, rank, geometry, where, return_indices):
+def _on_grid(name, x, lead, rank, geometry, return_indices):
     """The largest of windows on a grid: by their numbers where these are bytes."""
     size, outs, window, stride, *_ = geometry
-    if x.dtype.kind != "f" or stride[2] > 2 or math.prod(window) > _MOST_PLACES:
-        return _largest(x, lead, rank, size, outs, where, return_indices)
-    shape = lead + outs[3 - rank :]
-    if not return_indices:
+    shape = lead + outs_of(outs, rank)
+    numbered = stride[2] <= 2 and math.prod(window) <= _MOST_PLACES
+    narrow = stride[2] == 2 and outs[2] <= _NARROW
+    if x.dtype.kind == "f" and numbered and not (narrow or return_indices):
         return _max_pool(x, lead=lead, geometry=geometry, shape=shape)
-    indices = _grid_index(x, lead=lead, geometry=geometry, shape=shape)
-    return _at(x, indices, lead, size), indices
+    if _tabulated(x, size):
+        windows = windows_of_grid(name, geometry)
+        return _by_tables(x, lead, size, windows, shape, return_indices)
+    return _picked(name, x, lead, size, outs, places(name, geometry), shape, return_indices)
 
 
 def _max_pool_of(rank, x, *arguments, return_indices):
     name = f"max_pool{rank}d"
-    lead, geometry, where = _planned(name, shape_of(name, x), rank, *map(hashable, arguments))
-    return _on_grid(x, lead, rank, geometry, where, return_indices)
+    lead, geometry = _planned(name, shape_of(name, x), rank, *map(hashable, arguments))
+    return _on_grid(name, x, lead, rank, geometry, return_indices)
 
 
 def max_pool1d(
@@ -187,11 +222,16 @@ def _adaptive(rank, x, output_size, return_indices):
     outs = adaptive_outs(name, size, output_size, rank)
     geometry = even_grid(size, outs)
     if geometry is not None:
-        return _on_grid(x, lead, rank, geometry, places(name, geometry), return_indices)
+        return _on_grid(name, x, lead, rank, geometry, return_indices)
+    shape = lead + outs_of(outs, rank)
+    if _tabulated(x, size):
+        windows = windows_of_shares(size, outs)
+        return _by_tables(x, lead, size, windows, shape, return_indices)
     firsts, lasts = shares(size, outs)
     starts = tuple(first[None] for first in firsts)
     counts = tuple(b - a for a, b in zip(firsts, lasts, strict=True))
-    return _largest(x, lead, rank, size, outs, (starts, counts, (1, 1, 1)), return_indices)
+    where = starts, counts, (1, 1, 1)
+    return _picked(name, x, lead, size, outs, where, shape, return_indices)
 
 
 def adaptive_max_pool1d(x, output_size, return_indices=True):
@@ -287,7 +327,8 @@ def _fractional(rank, x, kernel_size, output_size, output_ratio, return_indices,
                               strict=True)
     )  # fmt: skip
     counts = tuple(np.full(m, k) for m, k in zip(outs, window, strict=True))
-    return _largest(x, lead, rank, size, outs, (starts, counts, (1, 1, 1)), return_indices)
+    where, shape = (starts, counts, (1, 1, 1)), lead + outs_of(outs, rank)
+    return _picked(name, x, lead, size, outs, where, shape, return_indices)
 
 
 def fractional_max_pool2d(

@@ -23,9 +23,9 @@ def _windows(geometry):
 
 def _pitch(geometry, itemsize):
     """(rows of places in a slice, bytes in a row of them)."""
-    _, outs, _, stride, *_ = geometry
+    size, outs, _, stride, padding, _ = geometry
     lane = 64 // itemsize
-    if stride[2] == 2 and outs[2] <= lane // 2:
+    if stride[2] == 2 and max(2 * outs[2], size[2] + padding[2]) <= lane:
         return outs[1] + outs[1] % 2, lane // 2
     return outs[1], -(-outs[2] // lane) * lane
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["fractional_starts", "unpool", "window_index"]
+__all__ = ["fractional_starts", "unpool", "window_index", "window_max", "window_max_backward"]
 
 
 def window_index(x, starts, counts, steps):
@@ -22,7 +22,7 @@ def window_index(x, starts, counts, steps):
             at.append(places.clip(0, sizes[k] - 1).reshape(axis))
         value = x[(plane.reshape(-1, 1, 1, 1), *at)]
         if best is None:
-            best = np.zeros_like(value)  # anything: nothing is found yet
+            best = np.zeros_like(value)  # for no window: nothing is found yet
         with np.errstate(invalid="ignore"):
             better = inside & ((value > best) | np.isnan(value) | ~np.asarray(found))
         best = np.where(better, value, best)
@@ -30,6 +30,29 @@ def window_index(x, starts, counts, steps):
         index = np.where(better, place, index)
         found = found | better
     return index
+
+
+def window_max(x, table, batch, outs, most, steps, alike, shape=None):
+    planes, count = len(x), int(np.prod(outs))
+    _, first, *counts = table[:, :count].astype(np.int64)
+    flat = x.reshape(planes, int(np.prod(x.shape[1:])))
+    best, index = np.full((planes, count), -np.inf, x.dtype), np.tile(first, (planes, 1))
+    for places in np.ndindex(*most):
+        inside = np.all([c > k for c, k in zip(counts, places, strict=True)], axis=0)
+        place = np.where(inside, first + np.dot(places, steps), first)
+        value = flat[:, place]
+        better = inside & ((value > best) | np.isnan(value))
+        best, index = np.where(better, value, best), np.where(better, place, index)
+    shape = (planes, *outs) if shape is None else shape
+    return best.reshape(shape), index.reshape(shape)
+
+
+def window_max_backward(grad, index, shape):
+    grad_x = np.zeros(shape, grad.dtype)
+    if grad_x.size:
+        places = np.arange(len(grad)).reshape(-1, 1), index.reshape(grad.shape)
+        np.add.at(grad_x.reshape(len(grad), -1), places, grad)
+    return grad_x
 
 
 def fractional_starts(samples, size, outs, window):
