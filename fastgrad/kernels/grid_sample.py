@@ -37,7 +37,7 @@ _BLOCKS = 4  # for each thread
 _FARTHEST = 2.0**30  # pixels, about what an integer holds
 
 
-@kernel(chunks=1)
+@kernel(chunks=1, counted=True)
 def _sample(
     start, stop, x, grid, out, sizes, numbers, width, padding, places, weights, slopes, blocks,
 ):  # fmt: skip
@@ -66,7 +66,7 @@ def _sample(
                     write(out, target + j, min(lanes(x), count - j), total)
 
 
-@kernel(chunks=1)
+@kernel(chunks=1, counted=True)
 def _scatter(
     start, stop, grad, grid, out, sizes, numbers, width, padding, places, weights, slopes, blocks,
 ):  # fmt: skip
@@ -98,7 +98,7 @@ def _scatter(
                                 out[target + place] += weights[of_tap + j] * grad[source + j]
 
 
-@kernel(chunks=1)
+@kernel(chunks=1, counted=True)
 def _to_grid(
     start, stop, grad, x, grid, out, sizes, numbers, width, padding, places, weights, slopes,
     blocks,

@@ -43,9 +43,7 @@ class ConvNet(nn.Module):
         size = ints("ConvNet", "image_size", image_size, 2, 1)
         (kernel_size,) = ints("ConvNet", "kernel_size", kernel_size, 1, 1)
         if not isinstance(channels, tuple | list):
-            raise TypeError(
-                f"ConvNet: channels is {channels!r}; expected one number for each stage"
-            )
+            raise TypeError(f"ConvNet: channels is {channels!r}; expected one of each stage")
         left = [side >> len(channels) for side in size]
         if not min(left):
             raise ValueError(

@@ -71,7 +71,7 @@ def _avg_pool(
     name, rank, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
 ):
     if divisor_override is not None and not (
-        isinstance(divisor_override, int | float) and divisor_override
+        isinstance(divisor_override, int | float | np.number) and divisor_override
     ):
         raise ValueError(
             f"{name}: divisor_override is {divisor_override!r}; expected a number other than 0"
