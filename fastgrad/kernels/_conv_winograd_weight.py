@@ -1,10 +1,10 @@
-"""The gradient of a 3 x 3 convolution's weight by Winograd's minimal filtering.
+"""The gradient of a small window's weight by Winograd's minimal filtering.
 
 The adjoint in the weight of what ``_conv_winograd`` computes, with the same matrices:
 
     spread     W[p] = A · dY · Aᵀ       of each tile and output channel
     forth      V[p] = Bᵀ · x · B        of each tile and channel
-    product    S[p] += W[p]ᵀ · V[p]     (m + 2)² products of matrices, over all tiles and images
+    product    S[p] += W[p]ᵀ · V[p]     (m + s - 1)² products of matrices, over all tiles and images
     taps       dw = Gᵀ · S · G          of each pair of channels, once a call
 
 An item is a share of the points, some of their lines, of a part of the batch: its sums are to stay
@@ -40,6 +40,7 @@ from ._winograd import (
     ROWS,
     SOURCE_H,
     SOURCE_W,
+    SPAN,
     TILES_H,
     TILES_W,
     TOGETHER,
@@ -53,7 +54,7 @@ from ._winograd_lines import (
     point_spread,
     turn_source,
 )
-from ._winograd_weight import FRAME, GRADS, LINE, PARTS, PLANE, SHARES, SIZE, SOURCES, TAPS
+from ._winograd_weight import FRAME, GRADS, LINE, PARTS, PLANE, SHARES, SIZE, SOURCES
 
 _WIDE = 2 * TILE_WIDTH_BYTES  # of a panel of the gradient: few strips are lower than a tile
 _TAP_CYCLES = 6  # of a vector of sums
@@ -66,20 +67,20 @@ def _points_of_tiles(spread, sizes, share, space, frame, columns, line, target, 
     spread   the tiles are the gradient's; otherwise the source's
     line     space for a line of points of all columns
     """
-    lane, edge = lanes(space), sizes[EDGE]
-    along, wide = edge + 2, columns * lane
+    lane, edge, wide = lanes(space), sizes[EDGE], columns * lanes(space)
+    along = edge + sizes[SPAN] - 1
     of_share = along // sizes[SHARES]
     for i in range(of_share):
         to, number = target + i * along * apart, share * of_share + i
         for w in range(0, wide, lane):
             if spread:
-                store(space, line + w, point_spread(edge, number, space, frame + w, wide))
+                store(space, line + w, point_spread(edge, along, number, space, frame + w, wide))
             else:
                 store(space, line + w, point_forth(along, number, space, frame + w, wide))
         for t in range(sizes[TILES_W]):
             at = line + t * edge * lane
             if spread:
-                line_spread(edge, space, at, lane, space, to + t * step, apart)
+                line_spread(edge, along, space, at, lane, space, to + t * step, apart)
             else:
                 line_forth(along, space, at, lane, space, to + t * step, apart)
 
@@ -96,7 +97,7 @@ def _points_of_block(
     """
     lane, edge, across = lanes(x), sizes[EDGE], sizes[TILES_W]
     begin = top * edge - (0 if spread else sizes[LOW_H])
-    lines = rows * edge + (0 if spread else 2)
+    lines = rows * edge + (0 if spread else sizes[SPAN] - 1)
     for c in range(0, channels, lane):
         panel = c // width * width
         step = min(width, -(-channels // lane) * lane - panel)
@@ -148,7 +149,8 @@ def _sum_points(start, stop, tile, grad, x, sizes, sums, space, items, blocks):
     """
     edge, groups, rows, channels = sizes[EDGE], sizes[GROUPS], sizes[ROWS], sizes[CHANNELS]
     parts, shares, bands = sizes[PARTS], sizes[SHARES], sizes[BANDS]
-    columns, points = edge * sizes[TILES_W], (edge + 2) ** 2 // shares
+    columns, span = edge * sizes[TILES_W], sizes[SPAN]
+    points = (edge + span - 1) ** 2 // shares
     apart, far = sizes[SOURCES] // points, sizes[GRADS] // points
     width, high = TILE_WIDTH_BYTES // x.itemsize, _WIDE // x.itemsize
     many = -(-sizes[IMAGES] // sizes[TOGETHER]) * bands
@@ -169,8 +171,8 @@ def _sum_points(start, stop, tile, grad, x, sizes, sums, space, items, blocks):
                 lines = min(sizes[BAND], sizes[TILES_H] - top)
                 _points_of_block(
                     False, x, channels, sizes[SOURCE_H], sizes[SOURCE_W], -sizes[LOW_W],
-                    columns + 2, width, sizes, first, images, group, top, lines, share, space,
-                    frame, line, sources, apart,
+                    columns + span - 1, width, sizes, first, images, group, top, lines, share,
+                    space, frame, line, sources, apart,
                 )  # fmt: skip
                 _points_of_block(
                     True, grad, rows, sizes[OUT_H], sizes[OUT_W], 0, columns, high, sizes, first,
@@ -190,11 +192,12 @@ def _taps_of_sums(start, stop, sums, sizes, work, out):
            each row
     """
     lane, edge, channels, rows = lanes(out), sizes[EDGE], sizes[CHANNELS], sizes[ROWS]
-    along, plane, width = edge + 2, sizes[PLANE], TILE_WIDTH_BYTES // out.itemsize
+    span, plane, width = sizes[SPAN], sizes[PLANE], TILE_WIDTH_BYTES // out.itemsize
+    along, window = edge + span - 1, span * span
     points, all_channels = along * along, -(-channels // lane) * lane
-    at_points = start * (points + 3 * along + TAPS) * lane
+    at_points = start * (points + span * along + window) * lane
     lines = at_points + points * lane
-    taps = lines + 3 * along * lane
+    taps = lines + span * along * lane
     for item in range(start, stop):
         group, row = item // rows, item % rows
         for c in range(0, channels, lane):
@@ -208,27 +211,28 @@ def _taps_of_sums(start, stop, sums, sizes, work, out):
                 store(work, at_points + p * lane, total)
             for j in range(along):
                 from_at, to = at_points + j * lane, lines + j * lane
-                line_taps(edge, work, from_at, along * lane, work, to, along * lane)
-            for i in range(3):
-                from_at, to = lines + i * along * lane, taps + 3 * i * lane
-                line_taps(edge, work, from_at, lane, work, to, lane)
-            for k in range(0, TAPS, lane):
+                line_taps(along, span, work, from_at, along * lane, work, to, along * lane)
+            for i in range(span):
+                from_at, to = lines + i * along * lane, taps + span * i * lane
+                line_taps(along, span, work, from_at, lane, work, to, lane)
+            for k in range(0, window, lane):
                 turn_block(
-                    work, taps + k * lane, lane, out, (item * channels + c) * TAPS + k, TAPS,
-                    min(lane, TAPS - k), min(lane, channels - c),
+                    work, taps + k * lane, lane, out, (item * channels + c) * window + k, window,
+                    min(lane, window - k), min(lane, channels - c),
                 )  # fmt: skip
 
 
 def winograd_weight_grad(made, grad, x, out):
     """Fill ``out`` by a plan."""
     sizes, lane, rows = made.sizes, lane_of(x.itemsize), out.shape[0]
-    along = int(sizes[EDGE]) + 2
+    span = int(sizes[SPAN])
+    along = int(sizes[EDGE]) + span - 1
     sums = empty(made.sums, x.dtype)
     blocks = min(made.items, BLOCKS * policy.threads if policy.threads > 1 else 1)
     _sum_points(
         blocks, made.cycles * NS_CYCLE, tile_address(x.dtype), grad.ravel(), x.ravel(), sizes, sums,
         scratch(blocks * int(sizes[SIZE]), x.dtype), made.items, blocks,
     )  # fmt: skip
-    work = scratch(rows * (along * along + 3 * along + TAPS) * lane, x.dtype)
+    work = scratch(rows * (along * along + span * along + span * span) * lane, x.dtype)
     _taps_of_sums(rows, made.sums // lane * _TAP_CYCLES * NS_CYCLE, sums, sizes, work, out.ravel())
     return out

@@ -17,7 +17,7 @@ from ._tile import TILE_ROWS, TILE_WIDTH_BYTES
     TILES_H, TILES_W, TOGETHER, BAND, BANDS, WIDTH, FRAME, LINES, SOURCES, RESULTS, SIZE,
 ) = range(23)  # fmt: skip
 
-_EDGES = {3: (2, 4), 5: (2,)}  # of tiles, for each span of a window: up to six points along a line
+EDGES = {3: (2, 4), 5: (2,)}  # of tiles, for each span of a window: up to six points along a line
 MOST_BYTES = 1 << 25  # of the weights at all points
 _V_BYTES = 1 << 21  # of a block of tiles at all points
 _TILES = 28, 56  # in a block, if there are as many: the weights pass by once for each block
@@ -72,7 +72,7 @@ def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, 
     vectors = _IMAGES * out[2] * min(up(out[4], lane), _PACKED * out[4] / lane)
     direct = span * span * source[1] // groups * out[1] * (_DIRECT * vectors + _ARRANGE)
     best, chosen = direct, None
-    for edge in _EDGES[span]:
+    for edge in EDGES[span]:
         cycles = _cycles(edge, span, _IMAGES, source, out, groups, itemsize)
         if cycles < GAIN * best:
             best, chosen = cycles, edge
@@ -84,7 +84,7 @@ def winograd_plan(source, weight, out, stride, low, dilation, groups, backward, 
 def suits(source, window, out, stride, low, dilation):
     """Whether windows are of 3 x 3 or 5 x 5 neighbouring pixels, one next to the other."""
     flat, span = source[3] == out[3] == 1 and low[1] == 0, window[0]
-    square = span in _EDGES and window == (span, 1, span)
+    square = span in EDGES and window == (span, 1, span)
     return flat and square and (*stride, *dilation) == (1,) * 6 and source[1] > 0
 
 

@@ -1,7 +1,7 @@
 """Winograd's transforms of a line of a tile, and of the source that they read.
 
 See ``_conv_winograd``. A line has ``along`` pixels or points, 4 or 6, or ``edge`` pixels of the
-output. The adjoints are for windows of 3 x 3.
+output, and windows have ``span`` taps.
 Two transforms have a form for one point alone, for where lines of points are shared out.
 """
 
@@ -126,11 +126,11 @@ def line_weights(along, span, x, at, step, y, to, jump):
 
 
 @register_jitable
-def line_taps(edge, x, at, step, y, to, jump):
-    """The adjoint of ``line_weights``: from all points, ``step`` apart, three taps."""
+def line_taps(along, span, x, at, step, y, to, jump):
+    """The adjoint of ``line_weights``: from all points, ``step`` apart, ``span`` taps."""
     a, b, c, d = load(x, at), load(x, at + step), load(x, at + 2 * step), load(x, at + 3 * step)
     total, apart = b + c, b - c
-    if edge == 2:
+    if along == 4:
         half = splat(x, 0.5)
         store(y, to, fma(half, total, a))
         store(y, to + jump, half * apart)
@@ -138,9 +138,16 @@ def line_taps(edge, x, at, step, y, to, jump):
         return
     e, f = load(x, at + 4 * step), load(x, at + 5 * step)
     near, far = splat(x, _AT_A) * total, splat(x, _AT_B) * (d + e)
+    near_odd, far_odd = splat(x, _AT_A * _A) * apart, splat(x, _AT_B * _B) * (d - e)
     store(y, to, fma(splat(x, 1 / (_A2 * _B2)), a, near + far))
-    store(y, to + jump, fma(splat(x, _AT_A * _A), apart, splat(x, _AT_B * _B) * (d - e)))
-    store(y, to + 2 * jump, fma(splat(x, _A2), near, fma(splat(x, _B2), far, f)))
+    store(y, to + jump, near_odd + far_odd)
+    near, far = splat(x, _A2) * near, splat(x, _B2) * far
+    if span == 3:
+        store(y, to + 2 * jump, near + far + f)
+        return
+    store(y, to + 2 * jump, near + far)
+    store(y, to + 3 * jump, fma(splat(x, _A2), near_odd, splat(x, _B2) * far_odd))
+    store(y, to + 4 * jump, fma(splat(x, _A2), near, fma(splat(x, _B2), far, f)))
 
 
 # ------------------------------------------------------------------ of the result
@@ -176,12 +183,12 @@ def _small_spread(i, a, b):
 
 
 @register_jitable
-def _large_spread(x, i, a, b, c, d):
-    """The adjoint of ``line_back`` at one of six points."""
+def _large_spread(x, i, a, b, c, d, last):
+    """The adjoint of ``line_back`` at one of six points; ``last`` is the last pixel."""
     if i == 0:
         return a
     if i == 5:
-        return d
+        return last
     if i < 3:
         even, odd = fma(splat(x, _A2), c, a), fma(splat(x, _A2), d, b)
         return fma(splat(x, _A if i == 1 else -_A), odd, even)
@@ -190,28 +197,37 @@ def _large_spread(x, i, a, b, c, d):
 
 
 @register_jitable
-def point_spread(edge, i, x, at, step):
-    """The adjoint of ``line_back``, of pixels ``step`` apart, at one point."""
+def _four_pixels(edge, x, at, step):
+    """The pixels of a line, zeros where it has two, and the last one."""
     a, b = load(x, at), load(x, at + step)
-    if edge == 2:
-        return _small_spread(i, a, b)
-    return _large_spread(x, i, a, b, load(x, at + 2 * step), load(x, at + 3 * step))
+    c = d = zeros(x)
+    last = b
+    if edge > 2:
+        c, d = load(x, at + 2 * step), load(x, at + 3 * step)
+        last = d
+    return a, b, c, d, last
 
 
 @register_jitable
-def line_spread(edge, x, at, step, y, to, jump):
+def point_spread(edge, along, i, x, at, step):
+    """The adjoint of ``line_back``, of pixels ``step`` apart, at one point."""
+    a, b, c, d, last = _four_pixels(edge, x, at, step)
+    return _small_spread(i, a, b) if along == 4 else _large_spread(x, i, a, b, c, d, last)
+
+
+@register_jitable
+def line_spread(edge, along, x, at, step, y, to, jump):
     """The adjoint of ``line_back``: pixels, ``step`` apart, to all points, ``jump`` apart."""
-    a, b = load(x, at), load(x, at + step)
-    if edge == 2:
+    a, b, c, d, last = _four_pixels(edge, x, at, step)
+    if along == 4:
         store(y, to, _small_spread(0, a, b))
         store(y, to + jump, _small_spread(1, a, b))
         store(y, to + 2 * jump, _small_spread(2, a, b))
         store(y, to + 3 * jump, _small_spread(3, a, b))
         return
-    c, d = load(x, at + 2 * step), load(x, at + 3 * step)
-    store(y, to, _large_spread(x, 0, a, b, c, d))
-    store(y, to + jump, _large_spread(x, 1, a, b, c, d))
-    store(y, to + 2 * jump, _large_spread(x, 2, a, b, c, d))
-    store(y, to + 3 * jump, _large_spread(x, 3, a, b, c, d))
-    store(y, to + 4 * jump, _large_spread(x, 4, a, b, c, d))
-    store(y, to + 5 * jump, _large_spread(x, 5, a, b, c, d))
+    store(y, to, _large_spread(x, 0, a, b, c, d, last))
+    store(y, to + jump, _large_spread(x, 1, a, b, c, d, last))
+    store(y, to + 2 * jump, _large_spread(x, 2, a, b, c, d, last))
+    store(y, to + 3 * jump, _large_spread(x, 3, a, b, c, d, last))
+    store(y, to + 4 * jump, _large_spread(x, 4, a, b, c, d, last))
+    store(y, to + 5 * jump, _large_spread(x, 5, a, b, c, d, last))

@@ -9,12 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ._tile import TILE_ROWS
-from ._winograd import GAIN, MOST_BYTES, lane_of, suits, up
+from ._winograd import EDGES, GAIN, MOST_BYTES, lane_of, suits, up
 
 # Places in a plan's ``sizes`` after those up to ``BANDS``, which ``_winograd`` has, too
 PARTS, SHARES, FRAME, LINE, GRADS, SOURCES, PLANE, SIZE = range(17, 25)
 
-TAPS = 9
 _TILES = 80  # in a block, if there are as many: the sums pass by once for each block
 _BLOCK_BYTES = 1 << 22  # of a block at a share of the points
 _ONE_SHARE, _TWO_SHARES = 1 << 20, 1 << 23  # up to so many bytes of sums of a group
@@ -53,22 +52,23 @@ def weight_plan(source, out, window, stride, low, dilation, groups, itemsize, di
 
     direct   cycles for a pixel and a group on the direct way, by its own estimate
     """
-    if window != (3, 1, 3) or not suits(source, window, out, stride, low, dilation):
+    if not suits(source, window, out, stride, low, dilation):
         return None
     channels, rows = source[1] // groups, out[1] // groups
     direct *= _DIRECT * source[0] * out[2] * out[4]
-    direct += _RESULT * TAPS * rows * up(channels, lane_of(itemsize))
+    span = window[0]
+    direct += _RESULT * span * span * rows * up(channels, lane_of(itemsize))
     best, cycles = None, GAIN * groups * direct
-    for edge in (2, 4):
-        made = _plan_of(edge, source, out, low, groups, itemsize)
+    for edge in EDGES[span]:
+        made = _plan_of(edge, span, source, out, low, groups, itemsize)
         if made and made.cycles <= cycles:
             best, cycles = made, GAIN * made.cycles
     return best
 
 
-def _cycles(edge, tiles, blocks, parts, shares, channels, rows, itemsize):
+def _cycles(edge, span, tiles, blocks, parts, shares, channels, rows, itemsize):
     """About what the tiles of a group take on one thread."""
-    lane, points = lane_of(itemsize), (edge + 2) ** 2
+    lane, points = lane_of(itemsize), (edge + span - 1) ** 2
     there, vectors = up(channels, lane), up(channels, lane) + up(rows, lane)
     turned = _TURN * edge**2 * (shares - 1)
     sums = points * rows * there * (_VISIT * blocks + _PART * parts)
@@ -80,12 +80,12 @@ def _even(number):
     return number + number % 2 if number > 1 else number
 
 
-def _plan_of(edge, source, out, low, groups, itemsize):
+def _plan_of(edge, span, source, out, low, groups, itemsize):
     """The plan for tiles of ``edge`` x ``edge`` pixels.
 
     None if it takes too much memory, or its result is off by too much.
     """
-    lane, along = lane_of(itemsize), edge + 2
+    lane, along = lane_of(itemsize), edge + span - 1
     images, channels, rows = source[0], source[1] // groups, out[1] // groups
     high, wide = up(out[2], edge), up(out[4], edge)
     there, back = up(channels, lane) * lane, up(rows, lane) * lane
@@ -107,16 +107,16 @@ def _plan_of(edge, source, out, low, groups, itemsize):
         return None
     wanted = max(up(_ITEMS, groups * shares), up(tiles, _CHAIN))
     parts = max(1, min(wanted, blocks, _SUM_BYTES // (groups * each)))
-    if edge > 2 and up(tiles, parts) > _LONGEST:
+    if along > 4 and up(tiles, parts) > _LONGEST:
         return None
-    line, points = (edge * wide + 2) * lane, along * along // shares
-    frame = (edge * band + 2) * line
+    line, points = (edge * wide + span - 1) * lane, along * along // shares
+    frame = (edge * band + span - 1) * line
     grads, sources = (points * (block * n + lane) for n in (back, there))
     sizes = [
-        edge, 3, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0],
+        edge, span, images, groups, channels, rows, source[2], source[4], out[2], out[4], low[0],
         low[2], high, wide, together, band, up(high, band), parts, shares, frame, line, grads,
         sources, plane, 2 * frame + line + grads + sources,
     ]  # fmt: skip
-    cycles = groups * _cycles(edge, tiles, blocks, parts, shares, channels, rows, itemsize)
+    cycles = groups * _cycles(edge, span, tiles, blocks, parts, shares, channels, rows, itemsize)
     items = parts * groups * shares
     return WeightPlan(np.array(sizes, np.int64), parts * groups * sums, items, cycles)
