@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from itertools import product
 
 import numpy as np
 import pytest
@@ -80,6 +81,16 @@ def _arguments(row):
     return args
 
 
+@pytest.fixture(scope="module")
+def _every_orientation():
+    """A product of turned operands has kernels of its own, for large and for small ones."""
+    for n in (8, 300):
+        x = np.ones((n, n), np.float32)
+        for a, b in product((x, x.T), repeat=2):
+            kernels.matmul(a, b)
+
+
+@pytest.mark.usefixtures("_every_orientation")
 @pytest.mark.parametrize("view", _VIEWS, ids=lambda view: view.__name__.strip("_"))
 @pytest.mark.parametrize("row", _FIRST, ids=lambda row: row.kernel)
 def test_inputs_of_any_layout_are_right_and_compile_nothing(row, view):
