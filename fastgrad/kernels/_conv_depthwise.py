@@ -125,9 +125,7 @@ def _plan(source, kernel, out, stride, low, dilation, lane, together):
     return _Plan(
         np.array(groups, np.int64).ravel(),
         np.array(rows, np.int64).ravel(),
-        _blocks(
-            source[2], out[2], low[2], dilation[2], kernel[2], lane, together and out[:2] == (1, 1)
-        ),
+        _blocks(source[2], out[2], low[2], dilation[2], kernel[2], lane, together),
         np.array(spans, np.int64).ravel(),
         np.array([*sizes, dilation[2]], np.int64),
     )
